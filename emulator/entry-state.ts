@@ -1,0 +1,118 @@
+/**
+ * EntryState: everything that is true at a kernel's first instruction. Plain data that a boot protocol makes,
+ * a Machine brings to life, and anyone can print or compare.
+ */
+import type { ControlRegisters, GeneralRegister, Ring, TableRegister } from './cpu-state.ts';
+import type { SegmentName, SegmentRegister } from './segmentation.ts';
+
+/** What a register holds that no one promised (see {@link RegisterEntry.promised}); EFLAGS and ESP are never poisoned. */
+export const REGISTER_POISON: Readonly<Record<GeneralRegister, number>> = {
+  eax: 0xdead0000,
+  ecx: 0xdead0001,
+  edx: 0xdead0002,
+  ebx: 0xdead0003,
+  esp: 0xdead0004,
+  ebp: 0xdead0005,
+  esi: 0xdead0006,
+  edi: 0xdead0007,
+};
+
+export interface RegisterEntry {
+  readonly value: number;
+  /** True when the boot protocol promises this value; false when it is the poison pattern. */
+  readonly promised: boolean;
+  /** What the value is, e.g. `boot_params (physical)`. */
+  readonly meaning?: string;
+}
+
+export interface SegmentEntry extends SegmentRegister {
+  readonly promised: boolean;
+}
+
+/**
+ * Who owns a range of memory at entry, and so what a touch of it means.
+ * - `kernel`: a segment of the image, or the space that its header reserves (init_size)
+ * - `boot-data`: handed to the kernel: boot_params, command line, initrd, start_info ...
+ * - `loader`: the loader's own GDT and page tables: the kernel may rely on them, and has no business in them
+ * - `firmware`: ROM, VGA memory and the like
+ */
+export type RegionOwner = 'kernel' | 'boot-data' | 'loader' | 'firmware';
+
+/** A named range of physical memory. Regions never overlap. */
+export interface MemoryRegion {
+  readonly name: string;
+  readonly start: number;
+  /** Bytes; `start + size` is at most 2^32. */
+  readonly size: number;
+  readonly owner: RegionOwner;
+  /**
+   * The first bytes; the rest of a region is zero when `defined` is true, and otherwise unspecified.
+   * Never longer than `size`.
+   */
+  readonly contents?: Uint8Array;
+  readonly defined: boolean;
+}
+
+/** A range of physical addresses behind which there is memory. Everything else is a hole. Page-granular. */
+export interface MemoryBank {
+  readonly name: string;
+  readonly start: number;
+  readonly size: number;
+  /** `rom` ignores writes on a PC; here a write to it is a Stop. */
+  readonly kind: 'ram' | 'rom';
+}
+
+/** A run of pages that the entry page tables map. All page-granular; `size` in bytes. */
+export interface PageMapping {
+  readonly linear: number;
+  readonly physical: number;
+  readonly size: number;
+  readonly writable: boolean;
+  readonly user: boolean;
+  readonly name: string;
+}
+
+export type PagingMode = 'off' | '32-bit' | 'pae';
+
+export interface Paging {
+  readonly mode: PagingMode;
+  /** In address order; empty when the mode is `off`. */
+  readonly mappings: readonly PageMapping[];
+}
+
+export interface EntryState {
+  /** Name of the boot protocol, e.g. `lguest`. */
+  readonly protocol: string;
+  /** The knobs that made it, in a fixed order, as they are written on the command line. */
+  readonly knobs: Readonly<Record<string, string>>;
+  readonly ring: Ring;
+  readonly registers: Readonly<Record<GeneralRegister, RegisterEntry>>;
+  /** Linear = CS.base + offset; CS is flat at every entry, so this is both. */
+  readonly eip: number;
+  readonly eflags: number;
+  readonly segments: Readonly<Record<SegmentName, SegmentEntry>>;
+  readonly ldtr: SegmentRegister;
+  readonly tr: SegmentRegister;
+  /** Limit 0 and base 0: there is no table. */
+  readonly gdtr: TableRegister;
+  readonly idtr: TableRegister;
+  readonly control: ControlRegisters;
+  readonly paging: Paging;
+  /** In address order, not overlapping. */
+  readonly banks: readonly MemoryBank[];
+  /** In address order, not overlapping, each inside a bank. */
+  readonly regions: readonly MemoryRegion[];
+  /** Ports and hypercalls that the system under the kernel answers; see `emulator/machine.ts`. */
+  readonly platform: Platform;
+}
+
+/** What stands around the CPU, as far as it decides what an instruction does. */
+export interface Platform {
+  /** A hypervisor owns ring 0: traps go to it, never to the guest's own IDT. */
+  readonly hypervisor: 'none' | 'lguest' | 'xen' | 'generic';
+  /** Software-interrupt vectors that are hypercalls, e.g. 0x1f or 0x82. */
+  readonly hypercallVectors: readonly number[];
+  /** The hypercall page, if there is one (linear address). Entry n stands at `linear + 32 * n`. */
+  readonly hypercallPage?: number;
+  readonly cpuModel: string;
+}

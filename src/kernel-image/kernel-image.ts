@@ -1,0 +1,109 @@
+/**
+ * KernelImage: what a kernel file says about itself. Plain data from bytes; knows no CPU and no boot protocol.
+ */
+import type { SetupHeader } from './setup-header.ts';
+
+/** A PT_LOAD segment (or the one pseudo-segment of a bzImage). Addresses and sizes in bytes. */
+export interface Segment {
+  /** `LOAD 0`, `LOAD 1` … in file order, or `protected-mode code`. */
+  readonly name: string;
+  readonly physical: number;
+  readonly virtual: number;
+  /** At most `memorySize` bytes; the rest is zero. */
+  readonly contents: Uint8Array;
+  readonly memorySize: number;
+  readonly fileOffset: number;
+  readonly readable: boolean;
+  readonly writable: boolean;
+  readonly executable: boolean;
+}
+
+export interface Note {
+  readonly owner: string;
+  readonly type: number;
+  readonly description: Uint8Array;
+  /** In the file. */
+  readonly offset: number;
+}
+
+export interface KernelSymbol {
+  readonly name: string;
+  /** As in the symbol table: a virtual (link) address. */
+  readonly address: number;
+  /** Bytes; 0 when the table does not say. */
+  readonly size: number;
+  readonly kind: 'function' | 'object' | 'other';
+}
+
+/** A problem with a part of the file that a run can do without. */
+export interface Warning {
+  readonly code: string;
+  readonly message: string;
+}
+
+interface ImageCommon {
+  /** As the user named the file; used in messages only. */
+  readonly name: string;
+  readonly size: number;
+  /** Lower-case hex SHA-256 of the whole file. */
+  readonly sha256: string;
+  readonly segments: readonly Segment[];
+  readonly notes: readonly Note[];
+  /** Sorted by address. Empty when there is no table. */
+  readonly symbols: readonly KernelSymbol[];
+  readonly warnings: readonly Warning[];
+}
+
+export interface ProgramHeader {
+  readonly type: number;
+  readonly typeName: string;
+  readonly offset: number;
+  readonly virtual: number;
+  readonly physical: number;
+  readonly fileSize: number;
+  readonly memorySize: number;
+  readonly flags: number;
+  readonly align: number;
+}
+
+export interface SectionHeader {
+  readonly name: string;
+  readonly type: number;
+  readonly flags: number;
+  readonly address: number;
+  readonly offset: number;
+  readonly size: number;
+}
+
+export interface ElfImage extends ImageCommon {
+  readonly format: 'elf';
+  readonly type: 'ET_EXEC' | 'ET_DYN';
+  /** e_entry: for a Linux vmlinux the physical address of startup_32. */
+  readonly entry: number;
+  readonly programHeaders: readonly ProgramHeader[];
+  readonly sections: readonly SectionHeader[];
+}
+
+export type PayloadFormat = 'gzip' | 'bzip2' | 'lzma' | 'xz' | 'lzo' | 'lz4' | 'zstd' | 'elf' | 'unknown';
+
+export interface BzImage extends ImageCommon {
+  readonly format: 'bzimage';
+  readonly setup: SetupHeader;
+  /** True when the kernel proper is 64-bit (XLF_KERNEL_64, or the payload's ELF class): only its 32-bit entry runs here. */
+  readonly is64Bit: boolean;
+  /** Of the protected-mode part in the file. */
+  readonly protectedModeOffset: number;
+  readonly payload?: { readonly offset: number; readonly length: number; readonly format: PayloadFormat };
+}
+
+export type KernelImage = ElfImage | BzImage;
+
+/** What a bad file is told: one sentence with what was found, where, and what was expected; a stable code. */
+export class KernelImageError extends Error {
+  override readonly name = 'KernelImageError';
+  readonly code: string;
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
