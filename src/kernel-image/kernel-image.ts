@@ -82,6 +82,8 @@ export interface ElfImage extends ImageCommon {
   readonly entry: number;
   readonly programHeaders: readonly ProgramHeader[];
   readonly sections: readonly SectionHeader[];
+  /** Text of the section `__xen_guest`, the guest description from before the Xen notes. */
+  readonly xenGuest?: string;
 }
 
 export type PayloadFormat = 'gzip' | 'bzip2' | 'lzma' | 'xz' | 'lzo' | 'lz4' | 'zstd' | 'elf' | 'unknown';

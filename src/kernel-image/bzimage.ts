@@ -1,0 +1,143 @@
+/** Linux bzImage and zImage: real-mode setup, then the protected-mode code whose first byte is the 32-bit entry (boot.rst). */
+import { hex } from './bytes.ts';
+import { type BzImage, KernelImageError, type Segment, type Warning } from './kernel-image.ts';
+import { detectPayloadFormat } from './payload.ts';
+import { readSetupHeader, SECTOR_SIZE } from './read-setup-header.ts';
+import type { SetupHeader } from './setup-header.ts';
+
+/** loadflags bit 0: the protected-mode code belongs at 1 MiB. */
+const LOADED_HIGH = 1;
+const HIGH_LOAD_ADDRESS = 0x100000;
+const LOW_LOAD_ADDRESS = 0x10000;
+/** xloadflags bit 0 (2.12). */
+const XLF_KERNEL_64 = 1;
+const VERSION_XLOADFLAGS = 0x020c;
+const VERSION_PREF_ADDRESS = 0x020a;
+/** Before 2.04, syssize has 16 bits and cannot be trusted. */
+const VERSION_SYSSIZE = 0x0204;
+const PARAGRAPH = 16;
+const FOUR_GIB = 0x1_0000_0000;
+
+const EI_CLASS = 4;
+const ELFCLASS64 = 2;
+
+export type BzImageContents = Omit<BzImage, 'name' | 'size' | 'sha256' | 'symbols'>;
+
+/**
+ * @param bytes the whole file, with "HdrS" at 0x202; the segment is a view of it.
+ * @param name as the user named the file, for messages.
+ * @throws {KernelImageError} when the protected-mode code is not there or cannot be placed.
+ */
+export function readBzImage(bytes: Uint8Array, name: string): BzImageContents {
+  const warnings: Warning[] = [];
+  const setup = readSetupHeader(bytes, name, warnings);
+  const protectedModeOffset = (setup.setupSects + 1) * SECTOR_SIZE;
+  checkLength(bytes, setup, protectedModeOffset, name);
+
+  const code = bytes.subarray(protectedModeOffset);
+  const payload = readPayload(code, setup, protectedModeOffset, warnings);
+  return {
+    format: 'bzimage',
+    setup,
+    is64Bit: is64Bit(bytes, setup, payload),
+    protectedModeOffset,
+    segments: [placeCode(code, setup, protectedModeOffset, name, warnings)],
+    notes: [],
+    warnings,
+    ...(payload && { payload }),
+  };
+}
+
+function checkLength(bytes: Uint8Array, setup: SetupHeader, start: number, name: string): void {
+  if (start >= bytes.length) {
+    throw new KernelImageError(
+      'truncated-file',
+      `${name}: setup_sects at offset 0x1f1 is ${setup.setupSects}, which puts the protected-mode code at offset ${hex(start)}; expected it inside the file of ${hex(bytes.length)} bytes`,
+    );
+  }
+  if (setup.version < VERSION_SYSSIZE) return;
+  const syssize = Number(setup.fields.find(field => field.name === 'syssize')?.value ?? 0);
+  // syssize counts whole paragraphs, so the last one may be cut.
+  const end = start + syssize * PARAGRAPH;
+  if (bytes.length <= end - PARAGRAPH) {
+    throw new KernelImageError(
+      'truncated-file',
+      `${name}: the file ends at offset ${hex(bytes.length)}; expected ${hex(end)} bytes, because syssize at offset 0x1f4 is ${hex(syssize)} paragraphs of protected-mode code`,
+    );
+  }
+}
+
+/** boot.rst "Loading The Rest of The Kernel", pref_address. */
+function defaultLoadAddress(setup: SetupHeader): number {
+  if (setup.relocatable && setup.version >= VERSION_PREF_ADDRESS && setup.prefAddress !== 0) {
+    return setup.prefAddress;
+  }
+  return setup.loadflags & LOADED_HIGH ? HIGH_LOAD_ADDRESS : LOW_LOAD_ADDRESS;
+}
+
+function placeCode(
+  code: Uint8Array,
+  setup: SetupHeader,
+  fileOffset: number,
+  name: string,
+  warnings: Warning[],
+): Segment {
+  const physical = defaultLoadAddress(setup);
+  const memorySize = Math.max(setup.initSize, code.length);
+  if (physical + memorySize > FOUR_GIB) {
+    const size = setup.initSize > code.length ? 'init_size at offset 0x260' : 'the protected-mode code';
+    const address = physical === setup.prefAddress ? 'pref_address at offset 0x258' : 'the load address';
+    throw new KernelImageError(
+      'segment-wraps',
+      `${name}: ${address} is ${hex(physical)} and ${size} has ${hex(memorySize)} bytes, which ends at ${hex(physical + memorySize)}; expected an end of at most ${hex(FOUR_GIB)}`,
+    );
+  }
+  if ((setup.loadflags & LOADED_HIGH) === 0 && setup.code32Start !== physical) {
+    warnings.push({
+      code: 'zimage',
+      message: `this zImage is loaded at ${hex(physical)} and linked for code32_start ${hex(setup.code32Start)}: its real-mode setup, which does not run here, moves it there`,
+    });
+  }
+  return {
+    name: 'protected-mode code',
+    physical,
+    virtual: physical,
+    contents: code,
+    memorySize,
+    fileOffset,
+    readable: true,
+    writable: true,
+    executable: true,
+  };
+}
+
+function readPayload(
+  code: Uint8Array,
+  setup: SetupHeader,
+  fileOffset: number,
+  warnings: Warning[],
+): BzImage['payload'] {
+  const field = (wanted: string): number =>
+    Number(setup.fields.find(({ name }) => name === wanted)?.value ?? 0);
+  const offset = field('payload_offset');
+  const length = field('payload_length');
+  if (length === 0) return undefined;
+  if (offset + length > code.length) {
+    warnings.push({
+      code: 'payload-outside-file',
+      message: `payload_offset at offset 0x248 and payload_length put the payload at file offsets ${hex(fileOffset + offset)} to ${hex(fileOffset + offset + length)}, and the file ends at ${hex(fileOffset + code.length)}; it is not read`,
+    });
+    return undefined;
+  }
+  return {
+    offset: fileOffset + offset,
+    length,
+    format: detectPayloadFormat(code.subarray(offset, offset + length)),
+  };
+}
+
+/** Before 2.12 only the payload tells, and only one that is not compressed. */
+function is64Bit(bytes: Uint8Array, setup: SetupHeader, payload: BzImage['payload']): boolean {
+  if (setup.version >= VERSION_XLOADFLAGS) return (setup.xloadflags & XLF_KERNEL_64) !== 0;
+  return payload?.format === 'elf' && bytes[payload.offset + EI_CLASS] === ELFCLASS64;
+}
