@@ -5,7 +5,10 @@
 import type { ControlRegisters, GeneralRegister, Ring, TableRegister } from './cpu-state.ts';
 import type { SegmentName, SegmentRegister } from './segmentation.ts';
 
-/** What a register holds that no one promised (see {@link RegisterEntry.promised}); EFLAGS and ESP are never poisoned. */
+/**
+ * What a general register holds that no one promised (see {@link RegisterEntry.promised}), ESP included: a protocol
+ * that leaves no stack gets a stack pointer that no memory answers to. EIP and EFLAGS always are promised.
+ */
 export const REGISTER_POISON: Readonly<Record<GeneralRegister, number>> = {
   eax: 0xdead0000,
   ecx: 0xdead0001,
@@ -51,6 +54,8 @@ export interface MemoryRegion {
    */
   readonly contents?: Uint8Array;
   readonly defined: boolean;
+  /** The guest's touch of it is a Stop (`loader-memory`). Only whole pages of the loader's can be guarded. */
+  readonly guarded?: boolean;
 }
 
 /** A range of physical addresses behind which there is memory. Everything else is a hole. Page-granular. */
@@ -104,6 +109,11 @@ export interface EntryState {
   readonly regions: readonly MemoryRegion[];
   /** Ports and hypercalls that the system under the kernel answers; see `emulator/machine.ts`. */
   readonly platform: Platform;
+  /**
+   * Memory outside every region, and the rest of a region that is not `defined`, holds the poison byte of
+   * `emulator/memory.ts` instead of zero.
+   */
+  readonly poison?: boolean;
 }
 
 /** What stands around the CPU, as far as it decides what an instruction does. */
@@ -112,7 +122,10 @@ export interface Platform {
   readonly hypervisor: 'none' | 'lguest' | 'xen' | 'generic';
   /** Software-interrupt vectors that are hypercalls, e.g. 0x1f or 0x82. */
   readonly hypercallVectors: readonly number[];
+  /** Registers of a hypercall's arguments, in the order of the ABI. Default: EBX, ECX, EDX, ESI. The number is in EAX. */
+  readonly hypercallArguments?: readonly GeneralRegister[];
   /** The hypercall page, if there is one (linear address). Entry n stands at `linear + 32 * n`. */
   readonly hypercallPage?: number;
+  /** Of `emulator/cpu-models.ts`. */
   readonly cpuModel: string;
 }

@@ -84,6 +84,17 @@ export type Access = 'read' | 'write' | 'fetch';
 
 export type HypercallVia = 'int' | 'vmcall' | 'vmmcall' | 'hypercall-page';
 
+/** Flags asked for and not given. One member a kind: a member with two kinds would be lost in {@link StopOf}. */
+interface FlagsLost<K extends 'popf' | 'iret'> {
+  readonly kind: K;
+  readonly rule: RuleId;
+  readonly operandSize: 16 | 32;
+  readonly current: number;
+  readonly requested: number;
+  readonly resulting: number;
+  readonly lost: readonly FlagChange[];
+}
+
 export type Cause =
   | { readonly kind: 'privileged-instruction'; readonly rule: RuleId }
   | {
@@ -96,15 +107,8 @@ export type Cause =
         readonly value?: number;
       };
     }
-  | {
-      readonly kind: 'popf' | 'iret';
-      readonly rule: RuleId;
-      readonly operandSize: 16 | 32;
-      readonly current: number;
-      readonly requested: number;
-      readonly resulting: number;
-      readonly lost: readonly FlagChange[];
-    }
+  | FlagsLost<'popf'>
+  | FlagsLost<'iret'>
   | {
       readonly kind: 'segment-load';
       readonly register: SegmentName | 'ldtr' | 'tr';

@@ -1,0 +1,83 @@
+/**
+ * What is known about the guest's code, by block: straight-line code from an address to its first control transfer
+ * (or to where the engine cut it).
+ */
+import { type CodeBits, type DecodedBlock, decodeBlock } from './instructions.ts';
+
+/** Longest block that is decoded, in bytes: the engines' own limit is one page. */
+export const MAX_BLOCK_SIZE = 4096;
+
+export interface Block extends DecodedBlock {
+  /** Linear address. */
+  readonly start: number;
+  /** Exclusive. */
+  readonly end: number;
+  /** As the engine gave it; 0 when it did not know where it cuts the block. */
+  readonly engineSize: number;
+  /** A copy of the bytes, to notice that the code has changed. */
+  readonly bytes: Uint8Array;
+  /** Where to stop in it, and for which context that was worked out. */
+  plan: { readonly context: number; readonly stopAt: number | undefined };
+}
+
+const NO_CONTEXT = -1;
+
+/** Reads at most `size` bytes at a linear address; shorter where memory or the mapping ends. Not kept. */
+export type FetchCode = (linear: number, size: number) => Uint8Array;
+
+export function makeBlock(start: number, engineSize: number, bits: CodeBits, fetch: FetchCode): Block {
+  const bytes = fetch(start, engineSize || MAX_BLOCK_SIZE);
+  const decoded = decodeBlock(bytes, bits);
+  const size = engineSize || decoded.size;
+  return {
+    ...decoded,
+    size,
+    start,
+    end: start + size,
+    engineSize,
+    bytes: bytes.slice(0, size),
+    plan: { context: NO_CONTEXT, stopAt: undefined },
+  };
+}
+
+export class BlockMap {
+  readonly #blocks = new Map<number, Block>();
+  readonly #fetch: FetchCode;
+  /** Compare the bytes at every look-up: for engines that do not tell when code changes. */
+  readonly #verify: boolean;
+
+  constructor(fetch: FetchCode, verify: boolean) {
+    this.#fetch = fetch;
+    this.#verify = verify;
+  }
+
+  get(start: number, engineSize: number, bits: CodeBits): Block {
+    const known = this.#blocks.get(start);
+    if (known && known.engineSize === engineSize && (!this.#verify || this.#unchanged(known))) return known;
+    const block = makeBlock(start, engineSize, bits, this.#fetch);
+    this.#blocks.set(start, block);
+    return block;
+  }
+
+  /** The block at `start` as the engine last announced it, or else decoded as far as straight-line code goes. */
+  at(start: number, bits: CodeBits): Block {
+    const known = this.#blocks.get(start);
+    return known && this.#unchanged(known) ? known : makeBlock(start, 0, bits, this.#fetch);
+  }
+
+  forget(start: number): void {
+    this.#blocks.delete(start);
+  }
+
+  clear(): void {
+    this.#blocks.clear();
+  }
+
+  #unchanged(block: Block): boolean {
+    const old = block.bytes;
+    const now = this.#fetch(block.start, old.length);
+    if (now.length !== old.length) return false;
+    for (let i = 0; i < old.length; i++) if (now[i] !== old[i]) return false;
+    return true;
+  }
+}

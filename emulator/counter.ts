@@ -1,0 +1,104 @@
+/**
+ * Counts retired instructions and keeps the trail of blocks, from the blocks that the engine announces.
+ *
+ * Engines cut straight-line code differently and run a repeated string instruction as a loop of blocks. Neither shows
+ * here: a block that only continues the one before it is no new entry of the trail, and a repeated string instruction
+ * counts once, when it is done.
+ */
+import type { Block } from './blocks.ts';
+
+/** Length of the trail. */
+export const TRAIL_LENGTH = 32;
+
+export class InstructionCounter {
+  /** Retired before the current block was entered. */
+  #retired = 0;
+  #current: Block | undefined;
+  /** Where straight-line code goes on after {@link leave}: a block that starts here is no new one. */
+  #continuesAt = -1;
+  #trail: number[] = [];
+
+  /** The engine is about to run `block`. */
+  enter(block: Block): void {
+    if (this.#current && isRepetition(this.#current, block.start)) return;
+    this.arrive(block.start);
+    if (block.start !== this.#continuesAt) this.#push(block.start);
+    this.#continuesAt = -1;
+    this.#current = block;
+  }
+
+  /** Control has come to the start of another block (or of the same one again), which does not run yet. */
+  arrive(start: number): void {
+    const current = this.#current;
+    if (!current) return;
+    if (isRepetition(current, start)) {
+      this.leave(start);
+      return;
+    }
+    const cut = current.engineSize === 0 && start > current.start ? indexOf(current, start) : -1;
+    this.#retired += cut > 0 ? cut : current.offsets.length;
+    const continues = cut > 0 || (current.fallsThrough && start === current.end);
+    this.#continuesAt = continues ? start : -1;
+    this.#current = undefined;
+  }
+
+  /** The engine has come back in the middle of a block: EIP is at `eip`, and that instruction has not run. */
+  leave(eip: number): void {
+    const current = this.#current;
+    if (!current) return;
+    const index = indexOf(current, eip);
+    if (index < 0) {
+      this.arrive(eip);
+      return;
+    }
+    this.#retired += index;
+    this.#current = undefined;
+    this.#continuesAt = eip;
+  }
+
+  /** One instruction at EIP was done without the engine; straight-line code goes on at `next`. Only after {@link leave}. */
+  retireOne(next: number): void {
+    this.#retired++;
+    this.#continuesAt = next;
+  }
+
+  /** Whether a block at `start` is the next iteration of the repeated string instruction that is running. */
+  repeats(start: number): boolean {
+    return this.#current !== undefined && isRepetition(this.#current, start);
+  }
+
+  /** Retired so far. Exact after {@link leave}; inside a block, the number at its start. */
+  get retired(): number {
+    return this.#retired;
+  }
+
+  /** Retired when control comes to a block at `start`. */
+  retiredAt(start: number): number {
+    const current = this.#current;
+    if (!current) return this.#retired;
+    if (isRepetition(current, start)) return this.#retired + current.offsets.length - 1;
+    const cut = current.engineSize === 0 && start > current.start ? indexOf(current, start) : -1;
+    return this.#retired + (cut > 0 ? cut : current.offsets.length);
+  }
+
+  /** Starts of the last blocks, oldest first; the last is the one that holds `eip`. Only after {@link leave}. */
+  trail(eip: number): readonly number[] {
+    const entries = this.#continuesAt === eip ? this.#trail : [...this.#trail, eip];
+    return entries.slice(-TRAIL_LENGTH);
+  }
+
+  #push(start: number): void {
+    this.#trail.push(start);
+    if (this.#trail.length > 4 * TRAIL_LENGTH) this.#trail = this.#trail.slice(-TRAIL_LENGTH);
+  }
+}
+
+const lastOffset = (block: Block): number => block.offsets.at(-1) ?? 0;
+
+/** The engine enters a repeated string instruction again for every iteration after the first. */
+const isRepetition = (block: Block, next: number): boolean =>
+  block.endsInRepeat && next === block.start + lastOffset(block);
+
+/** Which of the block's instructions starts at `linear`; -1 when none does. */
+const indexOf = (block: Block, linear: number): number =>
+  linear >= block.start && linear < block.end ? block.offsets.indexOf(linear - block.start) : -1;

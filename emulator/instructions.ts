@@ -1,0 +1,438 @@
+/**
+ * Decoding, in one place: iced-x86 behind plain data. A block is decoded once; what must be looked at in it before
+ * it runs (its *sensitive* instructions) is found by opcode, from one table built at start.
+ */
+import iced from 'iced-x86';
+import type { GeneralRegister } from './cpu-state.ts';
+import type { SegmentName } from './segmentation.ts';
+
+const {
+  Code,
+  Decoder,
+  DecoderOptions,
+  FlowControl,
+  Instruction,
+  InstructionInfoFactory,
+  MemorySizeExt,
+  OpAccess,
+  OpKind,
+  Register,
+} = iced;
+
+/** Why an instruction has to be looked at before it runs; what that means is decided in `sensitive.ts`. */
+export type Sensitivity =
+  /** Named by a privilege rule. */
+  | { readonly type: 'rule'; readonly rule: string }
+  /** Loads a segment register, LDTR or TR. */
+  | { readonly type: 'segment-load'; readonly register: SegmentName | 'ldtr' | 'tr'; readonly rule?: string }
+  /** Far JMP, CALL, RET: loads CS. */
+  | { readonly type: 'far-transfer' }
+  | { readonly type: 'iret' }
+  | { readonly type: 'software-interrupt' }
+  | { readonly type: 'vm-call'; readonly via: 'vmcall' | 'vmmcall' }
+  /** SYSENTER, SYSEXIT: Unicorn checks no MSR. */
+  | { readonly type: 'fast-call' }
+  /** Answered by the Machine, the same on every engine. */
+  | {
+      readonly type: 'answered';
+      readonly what:
+        | 'cpuid'
+        | 'rdtsc'
+        | 'rdtscp'
+        | 'rdrand'
+        | 'rdseed'
+        | 'rdmsr'
+        | 'wrmsr'
+        | 'rdpmc'
+        | 'xgetbv';
+    }
+  /** Reads a descriptor without loading it: LAR, LSL, VERR, VERW. */
+  | { readonly type: 'descriptor-read' }
+  | { readonly type: 'undefined' }
+  /** An explicit %fs or %gs prefix: only looked at while that segment is not flat. */
+  | { readonly type: 'segment-prefix'; readonly register: 'fs' | 'gs' };
+
+const rule = (id: string): Sensitivity => ({ type: 'rule', rule: id });
+const segment = (register: SegmentName): Sensitivity => ({ type: 'segment-load', register });
+const answered = (what: Extract<Sensitivity, { type: 'answered' }>['what']): Sensitivity => ({
+  type: 'answered',
+  what,
+});
+
+/** By iced's Code name; a trailing `*` stands for any ending. `Mov_Sreg` and `Pop` get their register below. */
+const TABLE: readonly (readonly [pattern: string, Sensitivity])[] = [
+  ['Lgdt_*', rule('lgdt')],
+  ['Lidt_*', rule('lidt')],
+  ['Lldt_*', { type: 'segment-load', register: 'ldtr', rule: 'lldt' }],
+  ['Ltr_*', { type: 'segment-load', register: 'tr', rule: 'ltr' }],
+  ['Lmsw_*', rule('lmsw')],
+  ['Mov_cr_r32', rule('mov-to-cr')],
+  ['Mov_r32_cr', rule('mov-from-cr')],
+  ['Mov_dr_r32', rule('mov-to-dr')],
+  ['Mov_r32_dr', rule('mov-from-dr')],
+  ['Clts', rule('clts')],
+  ['Invd', rule('invd')],
+  ['Wbinvd', rule('wbinvd')],
+  ['Wbnoinvd', rule('wbinvd')],
+  ['Invlpg_m', rule('invlpg')],
+  ['Hlt', rule('hlt')],
+  ['Xsetbv', rule('xsetbv')],
+  ['Rdmsr', answered('rdmsr')],
+  ['Wrmsr', answered('wrmsr')],
+  ['Rdpmc', answered('rdpmc')],
+  ['Rdtsc', answered('rdtsc')],
+  ['Rdtscp', answered('rdtscp')],
+  ['Rdrand_*', answered('rdrand')],
+  ['Rdseed_*', answered('rdseed')],
+  ['Cpuid', answered('cpuid')],
+  ['Xgetbv', answered('xgetbv')],
+  ['Cli', rule('cli')],
+  ['Sti', rule('sti')],
+  ['In_*', rule('in')],
+  ['Out_*', rule('out')],
+  ['Insb_*', rule('ins')],
+  ['Insw_*', rule('ins')],
+  ['Insd_*', rule('ins')],
+  ['Outsb_*', rule('outs')],
+  ['Outsw_*', rule('outs')],
+  ['Outsd_*', rule('outs')],
+  ['Popfw', rule('popf')],
+  ['Popfd', rule('popf')],
+  ['Iretw', { type: 'iret' }],
+  ['Iretd', { type: 'iret' }],
+  ['Sysenter', { type: 'fast-call' }],
+  ['Sysexitd', { type: 'fast-call' }],
+  ['Int_imm8', { type: 'software-interrupt' }],
+  ['Int3', { type: 'software-interrupt' }],
+  ['Into', { type: 'software-interrupt' }],
+  ['Int1', { type: 'software-interrupt' }],
+  ['Vmcall', { type: 'vm-call', via: 'vmcall' }],
+  ['Vmmcall', { type: 'vm-call', via: 'vmmcall' }],
+  ['Ud2', { type: 'undefined' }],
+  ['Lar_*', { type: 'descriptor-read' }],
+  ['Lsl_*', { type: 'descriptor-read' }],
+  ['Verr_*', { type: 'descriptor-read' }],
+  ['Verw_*', { type: 'descriptor-read' }],
+  ['Jmp_ptr*', { type: 'far-transfer' }],
+  ['Jmp_m16*', { type: 'far-transfer' }],
+  ['Call_ptr*', { type: 'far-transfer' }],
+  ['Call_m16*', { type: 'far-transfer' }],
+  ['Retfw*', { type: 'far-transfer' }],
+  ['Retfd*', { type: 'far-transfer' }],
+  ['Les_*', segment('es')],
+  ['Lds_*', segment('ds')],
+  ['Lss_*', segment('ss')],
+  ['Lfs_*', segment('fs')],
+  ['Lgs_*', segment('gs')],
+  ['Popw_ES', segment('es')],
+  ['Popd_ES', segment('es')],
+  ['Popw_SS', segment('ss')],
+  ['Popd_SS', segment('ss')],
+  ['Popw_DS', segment('ds')],
+  ['Popd_DS', segment('ds')],
+  ['Popw_FS', segment('fs')],
+  ['Popd_FS', segment('fs')],
+  ['Popw_GS', segment('gs')],
+  ['Popd_GS', segment('gs')],
+];
+
+/** MOV to a segment register, by its register field; MOV to CS is #UD and is left to the CPU. */
+const MOV_TO_SEGMENT = new Set<number>([Code.Mov_Sreg_rm16, Code.Mov_Sreg_r32m16]);
+
+const sensitivityByCode: readonly (Sensitivity | undefined)[] = buildTable();
+
+function buildTable(): (Sensitivity | undefined)[] {
+  const byCode: (Sensitivity | undefined)[] = [];
+  const codes = Object.entries(Code).filter((e): e is [string, number] => typeof e[1] === 'number');
+  for (const [pattern, sensitivity] of TABLE) {
+    const matches = pattern.endsWith('*')
+      ? codes.filter(([name]) => name.startsWith(pattern.slice(0, -1)))
+      : codes.filter(([name]) => name === pattern);
+    if (matches.length === 0) throw new Error(`no opcode is named ${pattern}`);
+    for (const [, code] of matches) byCode[code] = sensitivity;
+  }
+  return byCode;
+}
+
+const SEGMENT_BY_REGISTER: Readonly<Record<number, SegmentName>> = {
+  [Register.ES]: 'es',
+  [Register.CS]: 'cs',
+  [Register.SS]: 'ss',
+  [Register.DS]: 'ds',
+  [Register.FS]: 'fs',
+  [Register.GS]: 'gs',
+};
+
+const GENERAL_BY_REGISTER: Readonly<
+  Record<number, { register: GeneralRegister; mask: number; shift: number }>
+> = {
+  ...Object.fromEntries(
+    (['eax', 'ecx', 'edx', 'ebx', 'esp', 'ebp', 'esi', 'edi'] as const).flatMap((register, i) => [
+      [Register.EAX + i, { register, mask: 0xffffffff, shift: 0 }],
+      [Register.AX + i, { register, mask: 0xffff, shift: 0 }],
+    ]),
+  ),
+  ...Object.fromEntries(
+    (['eax', 'ecx', 'edx', 'ebx'] as const).flatMap((register, i) => [
+      [Register.AL + i, { register, mask: 0xff, shift: 0 }],
+      [Register.AH + i, { register, mask: 0xff, shift: 8 }],
+    ]),
+  ),
+};
+
+export type CodeBits = 16 | 32;
+
+/** An instruction that has to be looked at, by its offset in the block. */
+export interface SensitiveInstruction {
+  readonly offset: number;
+  readonly length: number;
+  readonly sensitivity: Sensitivity;
+}
+
+export interface DecodedBlock {
+  /** Bytes decoded; the block ends just before `start + size`. */
+  readonly size: number;
+  /** Offset of every instruction, ascending. */
+  readonly offsets: readonly number[];
+  readonly sensitive: readonly SensitiveInstruction[];
+  /** The last instruction is a repeated string instruction, which the engines run as a loop of blocks. */
+  readonly endsInRepeat: boolean;
+  /** The last instruction can go on to the next one without a branch. */
+  readonly fallsThrough: boolean;
+}
+
+const scratch = new Instruction();
+
+/**
+ * Decodes straight-line code up to and including the first control transfer.
+ *
+ * @param bytes from the block's start; decoding stops before an instruction that does not fit
+ * @param bits of the code segment
+ */
+export function decodeBlock(bytes: Uint8Array, bits: CodeBits): DecodedBlock {
+  const decoder = new Decoder(bits, bytes, DecoderOptions.None);
+  const offsets: number[] = [];
+  const sensitive: SensitiveInstruction[] = [];
+  let size = 0;
+  let endsInRepeat = false;
+  let fallsThrough = true;
+  try {
+    while (decoder.canDecode) {
+      decoder.decodeOut(scratch);
+      if (scratch.isInvalid) {
+        // Left to the CPU: it counts as an instruction, and nothing is known about what follows.
+        if (decoder.position <= bytes.length && size < bytes.length) offsets.push(size);
+        fallsThrough = false;
+        break;
+      }
+      const length = scratch.length;
+      const sensitivity = sensitivityOf(scratch);
+      if (sensitivity) sensitive.push({ offset: size, length, sensitivity });
+      offsets.push(size);
+      size += length;
+      const flow = scratch.flowControl;
+      endsInRepeat = flow === FlowControl.Next && isRepeated(scratch);
+      if (flow !== FlowControl.Next) {
+        fallsThrough = flow === FlowControl.Exception;
+        break;
+      }
+    }
+  } finally {
+    decoder.free();
+  }
+  return { size, offsets, sensitive, endsInRepeat, fallsThrough };
+}
+
+type IcedInstruction = InstanceType<typeof Instruction>;
+
+function isRepeated(instruction: IcedInstruction): boolean {
+  return instruction.isStringInstruction && (instruction.hasRepPrefix || instruction.hasRepnePrefix);
+}
+
+function sensitivityOf(instruction: IcedInstruction): Sensitivity | undefined {
+  const code = instruction.code;
+  if (MOV_TO_SEGMENT.has(code)) {
+    const register = SEGMENT_BY_REGISTER[instruction.op0Register];
+    return register && register !== 'cs' ? segment(register) : undefined;
+  }
+  const found = sensitivityByCode[code];
+  if (found) return found;
+  const prefix = instruction.segmentPrefix;
+  if (prefix === Register.FS || prefix === Register.GS) {
+    return { type: 'segment-prefix', register: prefix === Register.FS ? 'fs' : 'gs' };
+  }
+  return undefined;
+}
+
+/** One operand in memory, with its effective address (offset in the segment) computed. */
+export interface MemoryUse {
+  readonly segment: SegmentName;
+  /** Offset in the segment, 0 to 2^32 - 1. */
+  readonly offset: number;
+  /** Bytes; 0 for an address that is not accessed. */
+  readonly size: number;
+  readonly read: boolean;
+  readonly write: boolean;
+}
+
+/** One instruction, decoded fully. Plain data. */
+export interface DecodedInstruction {
+  readonly length: number;
+  readonly valid: boolean;
+  /** Lower case, without size suffix: `lgdt`, `mov`. */
+  readonly mnemonic: string;
+  readonly sensitivity: Sensitivity | undefined;
+  readonly operandSize: 16 | 32;
+  readonly memory: readonly MemoryUse[];
+  readonly immediate: number;
+  /** The control or debug register's number of MOV CRn/DRn. */
+  readonly systemRegister: number | undefined;
+  /** The general register that a MOV CRn, RDRAND, MOV Sreg ... names. */
+  readonly generalRegister: GeneralRegister | undefined;
+  /** Selector and offset of a far transfer with immediate operand. */
+  readonly farPointer: { readonly selector: number; readonly offset: number } | undefined;
+  /** False when the instruction can go anywhere but to the next one. */
+  readonly fallsThrough: boolean;
+  readonly repeated: boolean;
+  /** IN and OUT with an immediate port. */
+  readonly immediatePort: boolean;
+  /** Bytes that IN, OUT, INS, OUTS transfer. */
+  readonly portSize: 1 | 2 | 4;
+}
+
+/**
+ * Decodes the instruction at the start of `bytes`.
+ *
+ * @param registers current values, for effective addresses
+ */
+export function decodeInstruction(
+  bytes: Uint8Array,
+  address: number,
+  bits: CodeBits,
+  registers: Readonly<Record<GeneralRegister, number>>,
+): DecodedInstruction {
+  const decoder = new Decoder(bits, bytes.subarray(0, 15), DecoderOptions.None);
+  decoder.ip = BigInt(address);
+  const instruction = decoder.decode();
+  const factory = new InstructionInfoFactory();
+  const info = factory.info(instruction);
+  try {
+    const registerValue = (register: number): number => {
+      const known = GENERAL_BY_REGISTER[register];
+      return known ? (registers[known.register] >>> known.shift) & known.mask : 0;
+    };
+    const memory = info.usedMemory().map((use): MemoryUse => {
+      const offset =
+        Number(BigInt.asUintN(32, use.displacement)) +
+        registerValue(use.base) +
+        registerValue(use.index) * use.scale;
+      const access = use.access;
+      const mask = use.addressSize === iced.CodeSize.Code16 ? 0xffff : 0xffffffff;
+      const result = {
+        segment: SEGMENT_BY_REGISTER[use.segment] ?? 'ds',
+        offset: (offset & mask) >>> 0,
+        size: MemorySizeExt.size(use.memorySize),
+        read: access !== OpAccess.Write && access !== OpAccess.CondWrite && access !== OpAccess.NoMemAccess,
+        write: access !== OpAccess.Read && access !== OpAccess.CondRead && access !== OpAccess.NoMemAccess,
+      };
+      use.free();
+      return result;
+    });
+    const code = instruction.code;
+    const systemOperand =
+      code === Code.Mov_cr_r32 || code === Code.Mov_dr_r32
+        ? instruction.op0Register
+        : code === Code.Mov_r32_cr || code === Code.Mov_r32_dr
+          ? instruction.op1Register
+          : undefined;
+    const systemRegister =
+      systemOperand === undefined
+        ? undefined
+        : systemOperand >= Register.DR0 && systemOperand <= Register.DR0 + 15
+          ? systemOperand - Register.DR0
+          : systemOperand - Register.CR0;
+    const general = [instruction.op0Kind, instruction.op1Kind]
+      .map((kind, i) => (kind === OpKind.Register ? instruction.opRegister(i) : undefined))
+      .map(register => (register === undefined ? undefined : GENERAL_BY_REGISTER[register]?.register))
+      .find(register => register !== undefined);
+    const far = instruction.op0Kind === OpKind.FarBranch16 || instruction.op0Kind === OpKind.FarBranch32;
+    return {
+      length: instruction.length,
+      valid: !instruction.isInvalid,
+      mnemonic: (iced.Mnemonic[instruction.mnemonic] ?? 'invalid').toLowerCase(),
+      sensitivity: instruction.isInvalid ? undefined : sensitivityOf(instruction),
+      operandSize: operandSizeOf(code),
+      memory,
+      immediate: hasImmediate(instruction)
+        ? Number(BigInt.asUintN(32, instruction.immediate(immediateOperand(instruction))))
+        : 0,
+      systemRegister,
+      generalRegister: general,
+      farPointer: far
+        ? {
+            selector: instruction.farBranchSelector,
+            offset:
+              instruction.op0Kind === OpKind.FarBranch32
+                ? instruction.farBranch32 >>> 0
+                : instruction.farBranch16,
+          }
+        : undefined,
+      fallsThrough: instruction.flowControl === FlowControl.Next,
+      repeated: isRepeated(instruction),
+      immediatePort: hasImmediate(instruction),
+      portSize: portSizeOf(Code[code] ?? ''),
+    };
+  } finally {
+    info.free();
+    factory.free();
+    instruction.free();
+    decoder.free();
+  }
+}
+
+const IMMEDIATE_KINDS = new Set<number>([
+  OpKind.Immediate8,
+  OpKind.Immediate16,
+  OpKind.Immediate32,
+  OpKind.Immediate8to16,
+  OpKind.Immediate8to32,
+]);
+
+function immediateOperand(instruction: IcedInstruction): number {
+  for (let i = 0; i < instruction.opCount; i++) if (IMMEDIATE_KINDS.has(instruction.opKind(i))) return i;
+  return -1;
+}
+
+const hasImmediate = (instruction: IcedInstruction): boolean => immediateOperand(instruction) >= 0;
+
+const CODES_16 = new Set<number>([
+  Code.Popfw,
+  Code.Iretw,
+  Code.Retfw,
+  Code.Retfw_imm16,
+  Code.Jmp_ptr1616,
+  Code.Jmp_m1616,
+  Code.Call_ptr1616,
+  Code.Call_m1616,
+  Code.Popw_ES,
+  Code.Popw_SS,
+  Code.Popw_DS,
+  Code.Popw_FS,
+  Code.Popw_GS,
+  Code.Les_r16_m1616,
+  Code.Lds_r16_m1616,
+  Code.Lss_r16_m1616,
+  Code.Lfs_r16_m1616,
+  Code.Lgs_r16_m1616,
+  Code.Rdrand_r16,
+  Code.Rdseed_r16,
+  Code.Lgdt_m1632_16,
+  Code.Lidt_m1632_16,
+]);
+const operandSizeOf = (code: number): 16 | 32 => (CODES_16.has(code) ? 16 : 32);
+
+function portSizeOf(codeName: string): 1 | 2 | 4 {
+  if (/^(In_AL|Out_(imm8|DX)_AL|Insb|Outsb)/.test(codeName)) return 1;
+  if (/^(In_AX|Out_(imm8|DX)_AX|Insw|Outsw)/.test(codeName)) return 2;
+  return 4;
+}

@@ -1,0 +1,98 @@
+/** CPUID, RDTSC, random numbers and MSRs: answered here, from the CPU model and virtual time, the same everywhere. */
+import { FLAG_AF, FLAG_CF, FLAG_OF, FLAG_PF, FLAG_SF, FLAG_ZF } from '../flags.ts';
+import type { Sensitivity } from '../instructions.ts';
+import { findRule } from '../privilege/index.ts';
+import {
+  generalProtection,
+  INVALID_OPCODE,
+  type ModelSpecificRegisters,
+  type Situation,
+  stop,
+  type Verdict,
+} from './verdict.ts';
+
+export type Answered = Extract<Sensitivity, { type: 'answered' }>['what'];
+
+/** MSR indices: SDM vol. 4, table 2-2. */
+const MSR_TSC = 0x10;
+export const MSR_EFER = 0xc0000080;
+
+const undefinedOpcode: Verdict = stop({ kind: 'invalid-opcode' }, { vector: INVALID_OPCODE });
+
+const low = (value: bigint): number => Number(value & 0xffffffffn);
+const high = (value: bigint): number => Number((value >> 32n) & 0xffffffffn);
+
+const ARITHMETIC = FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF;
+
+/** The rule that keeps `id` to ring 0 says whether it faults here. */
+function guarded(s: Situation, id: string, answer: () => Verdict): Verdict {
+  return findRule(id)?.applies(s.state)
+    ? stop({ kind: 'privileged-instruction', rule: id }, generalProtection(0))
+    : answer();
+}
+
+function random(s: Situation): Verdict {
+  const { generalRegister, operandSize } = s.instruction;
+  if (!s.model.hasRandom || !generalRegister) return undefinedOpcode;
+  const value = s.random();
+  const old = s.cpu.registers[generalRegister];
+  const merged = operandSize === 16 ? ((old & 0xffff0000) | (value & 0xffff)) >>> 0 : value;
+  // CF = 1: a value was ready; the other arithmetic flags are cleared. SDM vol. 2, RDRAND.
+  return {
+    type: 'answer',
+    registers: { [generalRegister]: merged },
+    eflags: ((s.cpu.eflags & ~ARITHMETIC) | FLAG_CF) >>> 0,
+  };
+}
+
+/** Merges into a register file that `rdmsr` and `wrmsr` see; the TSC is virtual time plus what was written to it. */
+export class MsrFile implements ModelSpecificRegisters {
+  readonly #values = new Map<number, bigint>();
+
+  read(index: number): bigint {
+    return this.#values.get(index) ?? 0n;
+  }
+
+  write(index: number, value: bigint): void {
+    this.#values.set(index, BigInt.asUintN(64, value));
+  }
+}
+
+const ANSWERS: Readonly<Record<Answered, (s: Situation) => Verdict>> = {
+  cpuid(s) {
+    const { eax, ebx, ecx, edx } = s.model.cpuid(s.cpu.registers.eax, s.cpu.registers.ecx);
+    return { type: 'answer', registers: { eax, ebx, ecx, edx } };
+  },
+  rdtsc: s =>
+    guarded(s, 'rdtsc', () => {
+      const tsc = s.tsc() + s.msrs.read(MSR_TSC);
+      return { type: 'answer', registers: { eax: low(tsc), edx: high(tsc) } };
+    }),
+  rdtscp: s =>
+    s.model.hasRdtscp
+      ? guarded(s, 'rdtsc', () => {
+          const tsc = s.tsc() + s.msrs.read(MSR_TSC);
+          return { type: 'answer', registers: { eax: low(tsc), edx: high(tsc), ecx: 0 } };
+        })
+      : undefinedOpcode,
+  rdrand: random,
+  rdseed: random,
+  rdmsr: s =>
+    guarded(s, 'rdmsr', () => {
+      const index = s.cpu.registers.ecx;
+      const value = index === MSR_TSC ? s.tsc() + s.msrs.read(MSR_TSC) : s.msrs.read(index);
+      return { type: 'answer', registers: { eax: low(value), edx: high(value) } };
+    }),
+  wrmsr: s =>
+    guarded(s, 'wrmsr', () => {
+      const { eax, ecx, edx } = s.cpu.registers;
+      const value = (BigInt(edx) << 32n) | BigInt(eax);
+      s.msrs.write(ecx, ecx === MSR_TSC ? value - s.tsc() : value);
+      return { type: 'answer', registers: {} };
+    }),
+  rdpmc: s => guarded(s, 'rdpmc', () => ({ type: 'answer', registers: { eax: 0, edx: 0 } })),
+  // CR4.OSXSAVE cannot be set on these models: #UD.
+  xgetbv: () => undefinedOpcode,
+};
+
+export const answer = (s: Situation, what: Answered): Verdict => ANSWERS[what](s);

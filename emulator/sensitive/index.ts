@@ -1,0 +1,139 @@
+/** Decides what becomes of the instruction at EIP. One evaluator for each kind of sensitivity. */
+
+import { decodeInstruction, type Sensitivity } from '../instructions.ts';
+import { CR0_PG, EFER_LME } from '../paging.ts';
+import { findRule } from '../privilege/index.ts';
+import { answer, MSR_EFER } from './answers.ts';
+import { iret, popf, stackSlot } from './flags.ts';
+import { hypercall, softwareInterrupt } from './interrupts.ts';
+import { portAccess } from './ports.ts';
+import { codeLoad, codeReturn, memorySelector, segmentAccess, segmentLoad } from './segments.ts';
+import { generalProtection, INVALID_OPCODE, RUN, type Situation, stop, type Verdict } from './verdict.ts';
+
+export { MSR_EFER, MsrFile } from './answers.ts';
+export { mustStop, type PrivilegeState, privilegeState, type Watch } from './context.ts';
+export { deliveryOf } from './interrupts.ts';
+export type { Situation, Verdict } from './verdict.ts';
+
+const CR4_OSXSAVE = 1 << 18;
+const PORT_RULES = new Set(['in', 'out', 'ins', 'outs']);
+
+/** The five bytes with which a Xen guest asks for an instruction to be emulated: ud2, "xen". Xen public/arch-x86/xen.h. */
+const XEN_PREFIX = [0x0f, 0x0b, 0x78, 0x65, 0x6e];
+
+type Evaluators = {
+  readonly [T in Sensitivity['type']]: (s: Situation, what: Extract<Sensitivity, { type: T }>) => Verdict;
+};
+
+const EVALUATORS: Evaluators = {
+  rule(s, { rule: id }) {
+    if (id === 'xsetbv' && (s.state.cr4 & CR4_OSXSAVE) === 0) {
+      return stop({ kind: 'invalid-opcode' }, { vector: INVALID_OPCODE });
+    }
+    const rule = findRule(id);
+    if (rule?.applies(s.state)) {
+      if (PORT_RULES.has(id)) return portAccess(s, id);
+      if (rule.class === 'silent') return popf(s);
+      const kind = rule.class === 'privileged' ? 'privileged-instruction' : 'iopl-sensitive-instruction';
+      return stop({ kind, rule: id }, generalProtection(0));
+    }
+    if (id === 'hlt') return stop({ kind: 'halt', interruptsEnabled: (s.cpu.eflags & 0x200) !== 0 });
+    if (id === 'mov-to-cr' && entersLongMode(s)) return stop({ kind: 'long-mode' });
+    return RUN;
+  },
+
+  'segment-load'(s, { register, rule }) {
+    const { instruction, cpu } = s;
+    if (rule !== undefined) {
+      if (findRule(rule)?.applies(s.state)) {
+        return stop({ kind: 'privileged-instruction', rule }, generalProtection(0));
+      }
+      return RUN;
+    }
+    if (register === 'cs' || register === 'ldtr' || register === 'tr') return RUN;
+    const selector = loadedSelector(s);
+    return selector === undefined
+      ? RUN
+      : segmentLoad({ ...s, instruction, cpu }, register, selector & 0xffff);
+  },
+
+  'far-transfer'(s) {
+    const { farPointer, memory, mnemonic, operandSize } = s.instruction;
+    if (mnemonic === 'retf') {
+      const selector = stackSlot(s, 1);
+      return selector === undefined ? RUN : codeReturn(s, selector & 0xffff);
+    }
+    const operand = memory.find(use => use.read);
+    const selector =
+      farPointer?.selector ?? (operand ? memorySelector(s, operand, operandSize / 8) : undefined);
+    return selector === undefined ? RUN : codeLoad(s, selector);
+  },
+
+  iret: s => iret(s),
+  'software-interrupt': s => softwareInterrupt(s),
+  'vm-call': (s, { via }) => hypercall(s, via),
+
+  'fast-call'(s) {
+    // SDM vol. 2, SYSENTER and SYSEXIT: #GP(0) when IA32_SYSENTER_CS is null; SYSEXIT needs CPL 0 as well.
+    if (s.instruction.mnemonic === 'sysexit' && s.cpu.cpl !== 0) {
+      return stop({ kind: 'privileged-instruction', rule: 'sysexit' }, generalProtection(0));
+    }
+    const sysenterCs = Number(s.msrs.read(MSR_SYSENTER_CS) & 0xfffcn);
+    return sysenterCs === 0 ? stop({ kind: 'exception' }, generalProtection(0)) : RUN;
+  },
+
+  answered: (s, { what }) => answer(s, what),
+  'descriptor-read': () => RUN,
+
+  undefined(s) {
+    if (XEN_PREFIX.every((byte, i) => s.bytes[i] === byte)) {
+      const { mnemonic } = decodeInstruction(
+        s.bytes.subarray(XEN_PREFIX.length),
+        0,
+        s.state.bits,
+        s.cpu.registers,
+      );
+      return stop({ kind: 'forced-emulation', prefixed: mnemonic }, { vector: INVALID_OPCODE });
+    }
+    return stop({ kind: 'invalid-opcode' }, { vector: INVALID_OPCODE });
+  },
+
+  'segment-prefix': () => RUN,
+};
+
+/** SDM vol. 4, table 2-2: IA32_SYSENTER_CS. */
+const MSR_SYSENTER_CS = 0x174;
+
+/** SDM vol. 3, 10.8.5: setting CR0.PG with EFER.LME set activates IA-32e mode. */
+function entersLongMode(s: Situation): boolean {
+  const { systemRegister, generalRegister } = s.instruction;
+  if (systemRegister !== 0 || !generalRegister) return false;
+  const value = s.cpu.registers[generalRegister];
+  const lme = (Number(s.msrs.read(MSR_EFER) & 0xffffffffn) & EFER_LME) !== 0;
+  return lme && (value & CR0_PG) !== 0 && (s.cpu.control.cr0 & CR0_PG) === 0;
+}
+
+/** The selector that MOV, POP, LDS ... is about to load. */
+function loadedSelector(s: Situation): number | undefined {
+  const { mnemonic, memory, generalRegister, operandSize } = s.instruction;
+  if (mnemonic === 'pop') return stackSlot(s, 0);
+  const operand = memory.find(use => use.read);
+  if (operand) return memorySelector(s, operand, mnemonic === 'mov' ? 0 : operandSize / 8);
+  return mnemonic === 'mov' && generalRegister ? s.cpu.registers[generalRegister] : undefined;
+}
+
+/** What becomes of the instruction at EIP: first what its own kind says, then its accesses through segments. */
+export function evaluate(s: Situation): Verdict {
+  const { sensitivity } = s.instruction;
+  if (sensitivity) {
+    const verdict = dispatch(s, sensitivity);
+    if (verdict.type !== 'run') return verdict;
+  }
+  return s.state.notFlat.size === 0 ? RUN : segmentAccess(s);
+}
+
+const dispatch = <T extends Sensitivity['type']>(
+  s: Situation,
+  what: Extract<Sensitivity, { type: T }>,
+): Verdict =>
+  (EVALUATORS[what.type] as (s: Situation, what: Extract<Sensitivity, { type: T }>) => Verdict)(s, what);
