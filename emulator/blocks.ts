@@ -7,6 +7,9 @@ import { type CodeBits, type DecodedBlock, decodeBlock } from './instructions.ts
 /** Longest block that is decoded, in bytes: the engines' own limit is one page. */
 export const MAX_BLOCK_SIZE = 4096;
 
+/** SDM vol. 2, 2.3.11. */
+export const MAX_INSTRUCTION_SIZE = 15;
+
 export interface Block extends DecodedBlock {
   /** Linear address. */
   readonly start: number;
@@ -26,9 +29,10 @@ const NO_CONTEXT = -1;
 export type FetchCode = (linear: number, size: number) => Uint8Array;
 
 export function makeBlock(start: number, engineSize: number, bits: CodeBits, fetch: FetchCode): Block {
-  const bytes = fetch(start, engineSize || MAX_BLOCK_SIZE);
-  const decoded = decodeBlock(bytes, bits);
-  const size = engineSize || decoded.size;
+  // The engine's size ends inside an instruction that it has found to fault before it read all of it.
+  const bytes = fetch(start, engineSize ? engineSize + MAX_INSTRUCTION_SIZE : MAX_BLOCK_SIZE);
+  const decoded = decodeBlock(bytes, bits, engineSize || MAX_BLOCK_SIZE);
+  const size = Math.max(decoded.size, engineSize);
   return {
     ...decoded,
     size,
@@ -43,20 +47,23 @@ export function makeBlock(start: number, engineSize: number, bits: CodeBits, fet
 export class BlockMap {
   readonly #blocks = new Map<number, Block>();
   readonly #fetch: FetchCode;
-  /** Compare the bytes at every look-up: for engines that do not tell when code changes. */
-  readonly #verify: boolean;
 
-  constructor(fetch: FetchCode, verify: boolean) {
+  constructor(fetch: FetchCode) {
     this.#fetch = fetch;
-    this.#verify = verify;
   }
 
   get(start: number, engineSize: number, bits: CodeBits): Block {
     const known = this.#blocks.get(start);
-    if (known && known.engineSize === engineSize && (!this.#verify || this.#unchanged(known))) return known;
+    if (known && known.engineSize === engineSize && this.#unchanged(known)) return known;
     const block = makeBlock(start, engineSize, bits, this.#fetch);
     this.#blocks.set(start, block);
     return block;
+  }
+
+  /** Whether the code at `start` is other than it was when it was last looked at. */
+  hasChanged(start: number): boolean {
+    const known = this.#blocks.get(start);
+    return known !== undefined && !this.#unchanged(known);
   }
 
   /** The block at `start` as the engine last announced it, or else decoded as far as straight-line code goes. */

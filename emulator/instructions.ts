@@ -208,8 +208,9 @@ const scratch = new Instruction();
  *
  * @param bytes from the block's start; decoding stops before an instruction that does not fit
  * @param bits of the code segment
+ * @param limit bytes; no instruction that starts there or later belongs to the block
  */
-export function decodeBlock(bytes: Uint8Array, bits: CodeBits): DecodedBlock {
+export function decodeBlock(bytes: Uint8Array, bits: CodeBits, limit = bytes.length): DecodedBlock {
   const decoder = new Decoder(bits, bytes, DecoderOptions.None);
   const offsets: number[] = [];
   const sensitive: SensitiveInstruction[] = [];
@@ -217,11 +218,11 @@ export function decodeBlock(bytes: Uint8Array, bits: CodeBits): DecodedBlock {
   let endsInRepeat = false;
   let fallsThrough = true;
   try {
-    while (decoder.canDecode) {
+    while (decoder.canDecode && size < limit) {
       decoder.decodeOut(scratch);
       if (scratch.isInvalid) {
         // Left to the CPU: it counts as an instruction, and nothing is known about what follows.
-        if (decoder.position <= bytes.length && size < bytes.length) offsets.push(size);
+        offsets.push(size);
         fallsThrough = false;
         break;
       }

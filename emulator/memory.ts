@@ -47,7 +47,8 @@ export class PhysicalMemory {
   }
 
   /** Writes the entry state: poison where nothing is defined (if asked for), zeros, then every region's contents. */
-  load(entry: EntryState, poison: boolean): void {
+  load(entry: EntryState): void {
+    const poison = entry.poison ?? false;
     for (const bank of this.banks) {
       const bytes = bank.memory.bytes().subarray(0, bank.size);
       bytes.fill(poison && bank.kind === 'ram' ? MEMORY_POISON : 0);

@@ -1,0 +1,123 @@
+/**
+ * `contract`: the generic paravirtual loader that the 2007 discussion of the 32-bit entry came to. Nothing is there but
+ * what the boot protocol 2.07 says: flat segments that the kernel is to keep, boot_params, and memory mapped 1:1.
+ * Linux commits a24e785111a and e5371ac566b (2.6.24); boot.rst, "hardware_subarch" and "loadflags".
+ */
+import type { EntryState, MemoryBank } from '../../emulator/entry-state.ts';
+import { flatCode, flatData } from '../../emulator/segmentation.ts';
+import type { KernelImage } from '../../src/kernel-image/kernel-image.ts';
+import { type KnobbedProtocol, settleKnobs, spellKnobs } from '../knobs.ts';
+import { loadflags, placeBootData, placeImage, shownVersion } from '../linux/boot-data.ts';
+import * as layout from '../linux/layout.ts';
+import { checkEntry, checkFits } from '../linux/placement.ts';
+import { loaderMemory } from '../loader-memory.ts';
+import type { BootOptions } from '../protocol.ts';
+import { advise, react } from '../reactions.ts';
+import { arrangeRegions, mapIdentity } from '../regions.ts';
+import { CR0_PAGING, CR0_PROTECTED, CR4_PAE, EFLAGS_FIXED, entryRegisters } from '../registers.ts';
+import { encodeGdt, flatSegments, NULL_SEGMENT } from '../segments.ts';
+import { tryStart } from '../startable.ts';
+import { CONTRACT_ADVICE, CONTRACT_REACTIONS } from './host.ts';
+
+/** __BOOT_CS 0x10 and __BOOT_DS 0x18 (boot.rst, "32-bit boot protocol"), with the ring as RPL. */
+const BOOT_CS_INDEX = 2;
+const BOOT_DS_INDEX = 3;
+const GDT_ENTRIES = 4;
+
+function entryState(image: KernelImage, options: BootOptions): EntryState {
+  const knobs = settleKnobs(contract, options);
+  const { ring, paging } = knobs;
+  const placed = placeImage(image, knobs);
+  checkFits(image, placed, knobs.memory);
+  checkEntry(image, placed);
+  const ram: MemoryBank = { name: 'RAM', start: 0, size: knobs.memory, kind: 'ram' };
+  const data = placeBootData(
+    image,
+    knobs,
+    { below: knobs.memory, initrdFrom: 0, taken: placed.regions },
+    {
+      signature: true,
+      version: shownVersion(image, layout.VERSION_2_07, true),
+      typeOfLoader: layout.LOADER_UNDEFINED,
+      loadflags: loadflags(knobs.keepSegments, layout.LOADED_HIGH),
+      hardwareSubarch: knobs.subarch,
+      ...(placed.code32Start === undefined ? {} : { code32Start: placed.code32Start }),
+      e820: [{ start: 0, size: knobs.memory, type: layout.E820_RAM }],
+    },
+  );
+  const bootData = [data.bootParams, data.commandLine, ...(data.initrd ? [data.initrd] : [])];
+  const own = loaderMemory({
+    owner: 'loader',
+    mode: paging,
+    // Ring 3 runs on user pages only (SDM vol. 3, 4.6); to rings 0 to 2 the bit makes no difference.
+    mappings: mapIdentity(
+      [...placed.ranges, ...bootData].map(({ name, start, size }) => ({ name, start, size })),
+    ),
+    ...(knobs.gdt === 'flat'
+      ? { gdt: encodeGdt(GDT_ENTRIES, { [BOOT_CS_INDEX]: flatCode(ring), [BOOT_DS_INDEX]: flatData(ring) }) }
+      : {}),
+  });
+  const banks = [ram, ...own.banks];
+  return {
+    protocol: contract.name,
+    knobs: spellKnobs(contract, knobs),
+    ring,
+    registers: entryRegisters(
+      {
+        esi: { value: data.bootParams.start, meaning: 'boot_params (physical)' },
+        ebx: { value: 0, meaning: 'CPU number' },
+      },
+      'poison',
+    ),
+    eip: placed.entry,
+    eflags: EFLAGS_FIXED,
+    segments: flatSegments(ring, BOOT_CS_INDEX, BOOT_DS_INDEX, { value: 'null', promised: false }),
+    ldtr: NULL_SEGMENT,
+    tr: NULL_SEGMENT,
+    gdtr: knobs.gdt === 'flat' ? { base: own.gdtBase, limit: GDT_ENTRIES * 8 - 1 } : { base: 0, limit: 0 },
+    idtr: { base: 0, limit: 0 },
+    control: {
+      cr0: paging === 'off' ? CR0_PROTECTED : (CR0_PROTECTED | CR0_PAGING) >>> 0,
+      cr2: 0,
+      cr3: own.cr3,
+      cr4: paging === 'pae' ? CR4_PAE : 0,
+      efer: 0,
+    },
+    paging: own.paging,
+    banks,
+    regions: arrangeRegions([...placed.regions, ...bootData, ...own.regions], banks),
+    platform: { hypervisor: ring === 0 ? 'none' : 'generic', hypercallVectors: [], cpuModel: knobs.cpu },
+    ...(knobs.poison ? { poison: true } : {}),
+  };
+}
+
+export const contract: KnobbedProtocol = {
+  name: 'contract',
+  summary: 'a generic paravirtual loader: what boot protocol 2.07 promises and nothing else; every knob',
+  page: 'protocols/contract.md',
+  knobs: [
+    'memory',
+    'cmdline',
+    'initrd',
+    'loadAddress',
+    'ring',
+    'paging',
+    'gdt',
+    'keepSegments',
+    'subarch',
+    'poison',
+    'cpu',
+  ],
+  defaults: {
+    ring: 1,
+    paging: 'off',
+    gdt: 'none',
+    keepSegments: true,
+    subarch: layout.SUBARCH_PC,
+    cpu: 'core2-hv',
+  },
+  canStart: image => tryStart(image, entryState),
+  entryState,
+  reaction: stop => react(CONTRACT_REACTIONS, stop),
+  advice: (stop, image) => advise(CONTRACT_ADVICE, stop, image),
+};

@@ -1,0 +1,127 @@
+/** boot_params and the command line as regions, and what of the knobs goes into them. */
+import type { MemoryRegion } from '../../emulator/entry-state.ts';
+import type { KernelImage } from '../../src/kernel-image/kernel-image.ts';
+import type { Knobs } from '../knobs.ts';
+import { ProtocolError } from '../protocol.ts';
+import { findLow, hex, type Range } from '../regions.ts';
+import {
+  type BootParamsFields,
+  buildBootParams,
+  checkCommandLine,
+  encodeCommandLine,
+} from './boot-params.ts';
+import { INITRD_ADDR_MAX_DEFAULT, placeInitrd } from './initrd.ts';
+import * as layout from './layout.ts';
+import { type PlacedImage, placeBzImage, placeElf } from './placement.ts';
+
+/** cmdline_size before protocol 2.06 (boot.rst). */
+const CMDLINE_SIZE_BEFORE_2_06 = 255;
+/** COMMAND_LINE_SIZE of Linux on x86, less the NUL (arch/x86/include/asm/setup.h): for a bare vmlinux. */
+const CMDLINE_SIZE_VMLINUX = 2047;
+
+/** Where boot_params stands unless the image is there. */
+export const BOOT_PARAMS = 0x10000;
+/** Where the command line stands unless the image is there. */
+export const COMMAND_LINE = 0x20000;
+
+/** Places an image as the boot protocol wants it: an ELF by its program headers, a bzImage by header or knob. */
+export function placeImage(image: KernelImage, knobs: Knobs): PlacedImage {
+  if (image.format === 'bzimage') return placeBzImage(image, knobs.loadAddress);
+  if (knobs.loadAddress !== undefined) {
+    throw new ProtocolError(
+      'bad-knob',
+      `--load-address is ${hex(knobs.loadAddress)}; ${image.name} is an ELF file, and its program headers say where it loads`,
+      true,
+    );
+  }
+  return placeElf(image);
+}
+
+export interface BootData {
+  readonly bootParams: MemoryRegion;
+  readonly commandLine: MemoryRegion;
+  readonly initrd: MemoryRegion | undefined;
+}
+
+/**
+ * boot_params, command line and initrd for `pc` and `contract`.
+ *
+ * @param room where boot_params and the command line may stand, and from where on the initrd may
+ * @param fields what differs between the two: signature, version, loader id and so on
+ * @throws {ProtocolError} `cmdline-too-long` (usage), `no-room`, `initrd-too-big`
+ */
+export function placeBootData(
+  image: KernelImage,
+  knobs: Knobs,
+  room: { readonly below: number; readonly initrdFrom: number; readonly taken: readonly Range[] },
+  fields: Omit<BootParamsFields, 'header' | 'cmdLinePtr' | 'initrd'>,
+): BootData {
+  const setup = image.format === 'bzimage' ? image.setup : undefined;
+  const limit = setup ? setup.cmdlineSize || CMDLINE_SIZE_BEFORE_2_06 : CMDLINE_SIZE_VMLINUX;
+  checkCommandLine(knobs.cmdline, limit, image.name);
+
+  const text = encodeCommandLine(knobs.cmdline);
+  const params = findLow(layout.BOOT_PARAMS_SIZE, BOOT_PARAMS, room.below, room.taken);
+  const taken =
+    params === undefined ? room.taken : [...room.taken, { start: params, size: layout.BOOT_PARAMS_SIZE }];
+  const line = findLow(text.length, COMMAND_LINE, room.below, taken);
+  if (params === undefined || line === undefined) {
+    throw new ProtocolError(
+      'no-room',
+      `${image.name} leaves no room for boot_params and the command line between ${hex(BOOT_PARAMS)} and ${hex(room.below)}`,
+    );
+  }
+  const commandLine = commandLineRegion(text, line);
+  const initrd =
+    knobs.initrd &&
+    placeInitrd(
+      knobs.initrd,
+      room.initrdFrom,
+      knobs.memory,
+      setup?.initrdAddrMax || INITRD_ADDR_MAX_DEFAULT,
+      [...taken, commandLine],
+    );
+  const contents = buildBootParams({
+    ...fields,
+    ...(setup ? { header: setup.raw } : {}),
+    ...(initrd ? { initrd } : {}),
+    cmdLinePtr: line,
+  });
+  return { bootParams: bootParamsRegion(contents, params), commandLine, initrd };
+}
+
+export const bootParamsRegion = (contents: Uint8Array, start: number): MemoryRegion => ({
+  name: 'boot_params',
+  start,
+  size: contents.length,
+  owner: 'boot-data',
+  contents,
+  defined: true,
+});
+
+export const commandLineRegion = (contents: Uint8Array, start: number): MemoryRegion => ({
+  name: 'command line',
+  start,
+  size: contents.length,
+  owner: 'boot-data',
+  contents,
+  defined: true,
+});
+
+/** KEEP_SEGMENTS as the knob has it, CAN_USE_HEAP and LOADED_HIGH as given. */
+export const loadflags = (
+  keepSegments: boolean,
+  others: number,
+): { readonly set: number; readonly clear: number } => ({
+  set: others | (keepSegments ? layout.KEEP_SEGMENTS : 0),
+  clear: layout.KEEP_SEGMENTS,
+});
+
+/**
+ * The version that boot_params shows: the image's own, or for a bare vmlinux the given one; raised to 2.07 when a
+ * field of 2.07 has to be read.
+ */
+export function shownVersion(image: KernelImage, bare: number, needs207: boolean): number {
+  const own = image.format === 'bzimage' ? image.setup.version : bare;
+  return needs207 ? Math.max(own, layout.VERSION_2_07) : own;
+}

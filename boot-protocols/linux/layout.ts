@@ -1,0 +1,64 @@
+/**
+ * struct boot_params (the "zero page") and the setup_header inside it, in address order.
+ * Linux 6.1 Documentation/x86/zero-page.rst and boot.rst, arch/x86/include/uapi/asm/bootparam.h.
+ * Offsets are from the start of boot_params; those of the header are the same in a bzImage file.
+ */
+
+export const BOOT_PARAMS_SIZE = 0x1000;
+
+// 0x000: screen_info, apm_bios_info, …: zero means "not there". With mode, lines and cols zero the decompressor
+// prints nothing to the screen (Linux commit a24e785111a, 2.6.24).
+export const SCREEN_INFO = 0x000;
+export const SCREEN_INFO_SIZE = 0x40;
+
+// 0x1e0: memory
+export const E820_ENTRIES = 0x1e8;
+/** Nonzero: the kernel takes everything outside the header for garbage. A loader leaves it zero. */
+export const SENTINEL = 0x1ef;
+
+// 0x1f1: setup_header
+export const SETUP_HEADER = 0x1f1;
+export const BOOT_FLAG = 0x1fe;
+export const HEADER = 0x202;
+export const VERSION = 0x206;
+export const TYPE_OF_LOADER = 0x210;
+export const LOADFLAGS = 0x211;
+export const CODE32_START = 0x214;
+export const RAMDISK_IMAGE = 0x218;
+export const RAMDISK_SIZE = 0x21c;
+export const HEAP_END_PTR = 0x224;
+export const CMD_LINE_PTR = 0x228;
+export const KERNEL_ALIGNMENT = 0x230;
+export const HARDWARE_SUBARCH = 0x23c;
+
+// 0x2d0: e820 table
+export const E820_TABLE = 0x2d0;
+export const E820_ENTRY_SIZE = 20;
+export const E820_MAX_ENTRIES = 128;
+
+/** At BOOT_FLAG. */
+export const BOOT_FLAG_MAGIC = 0xaa55;
+/** "HdrS" at HEADER. */
+export const HEADER_MAGIC = 0x53726448;
+
+/** type_of_loader: a loader without a number of its own (boot.rst, "type_of_loader"). */
+export const LOADER_UNDEFINED = 0xff;
+
+/** Bits of loadflags. */
+export const LOADED_HIGH = 1 << 0;
+export const KEEP_SEGMENTS = 1 << 6;
+export const CAN_USE_HEAP = 1 << 7;
+
+/** Protocol versions (boot.rst, version history). */
+export const VERSION_2_06 = 0x0206;
+export const VERSION_2_07 = 0x0207;
+export const VERSION_2_10 = 0x020a;
+
+/** hardware_subarch (bootparam.h). */
+export const SUBARCH_PC = 0;
+export const SUBARCH_LGUEST = 1;
+export const SUBARCH_XEN = 2;
+
+/** e820 types (bootparam.h). */
+export const E820_RAM = 1;
+export const E820_RESERVED = 2;

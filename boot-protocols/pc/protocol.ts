@@ -1,0 +1,179 @@
+/** `pc`: a boot loader of the Linux/x86 32-bit boot protocol on a PC. boot.rst; Linux 6.1 arch/x86/boot/{pm.c,pmjump.S}. */
+import type { EntryState, MemoryRegion } from '../../emulator/entry-state.ts';
+import { flatCode, flatData } from '../../emulator/segmentation.ts';
+import type { KernelImage } from '../../src/kernel-image/kernel-image.ts';
+import { type KnobbedProtocol, type Knobs, settleKnobs, spellKnobs } from '../knobs.ts';
+import { loadflags, placeBootData, placeImage, shownVersion } from '../linux/boot-data.ts';
+import * as layout from '../linux/layout.ts';
+import { checkEntry, checkFits, checkInRam, type PlacedImage } from '../linux/placement.ts';
+import { type LoaderMemory, loaderMemory } from '../loader-memory.ts';
+import { type BootOptions, ProtocolError } from '../protocol.ts';
+import { advise, react } from '../reactions.ts';
+import { arrangeRegions, mapIdentity, spellRange } from '../regions.ts';
+import { CR0_PAGING, CR0_PROTECTED, CR4_PAE, EFLAGS_FIXED, entryRegisters } from '../registers.ts';
+import { busyTss, encodeGdt, flatSegments, NULL_SEGMENT, selectorOf } from '../segments.ts';
+import { tryStart } from '../startable.ts';
+import { PC_ADVICE, PC_REACTIONS } from './host.ts';
+import * as map from './memory-map.ts';
+
+/** GDT indices of boot.rst's __BOOT_CS 0x10 and __BOOT_DS 0x18, and of pm.c's TSS 0x20. */
+const BOOT_CS_INDEX = 2;
+const BOOT_DS_INDEX = 3;
+const BOOT_TSS_INDEX = 4;
+const GDT_ENTRIES = 5;
+
+const TSS_LIMIT = 103;
+/** Offset in a TSS of the I/O bitmap's offset (SDM vol. 3, figure 7-2); past the limit: there is no bitmap. */
+const TSS_IO_MAP_BASE = 0x66;
+const NO_IO_MAP = TSS_LIMIT + 1;
+
+/** What GRUB 2 writes for the real-mode heap that a 32-bit start does not use (its linux.c). */
+const HEAP_END_PTR = 0x8e00;
+
+function entryState(image: KernelImage, options: BootOptions): EntryState {
+  const knobs = settleKnobs(pc, options);
+  if (knobs.memory <= map.EXTENDED_MEMORY) {
+    throw new ProtocolError(
+      'bad-knob',
+      `--memory is ${knobs.memory}; a PC needs more than 1048576 bytes`,
+      true,
+    );
+  }
+  const placed = placeImage(image, knobs);
+  checkEntry(image, placed);
+  checkFits(image, placed, knobs.memory);
+  const ram = map.banks(knobs.memory);
+  checkInRam(image, placed, ram);
+
+  const loader = lowLoaderRegions(knobs);
+  const fixed = [...map.firmware(), ...loader, ...placed.regions];
+  const clash = fixed.find(
+    a =>
+      a.owner !== 'kernel' &&
+      placed.regions.some(b => a.start < b.start + b.size && b.start < a.start + a.size),
+  );
+  if (clash) {
+    throw new ProtocolError(
+      'region-overlap',
+      `${image.name} loads over the ${clash.name} of a PC (${spellRange(clash)})`,
+    );
+  }
+  const data = bootData(image, knobs, placed, fixed);
+  const own = loaderMemory({
+    owner: 'loader',
+    mode: knobs.paging,
+    mappings: mapIdentity(ram.map(bank => ({ ...bank, writable: bank.kind === 'ram' }))),
+  });
+  const banks = [...ram, ...own.banks];
+  return {
+    protocol: pc.name,
+    knobs: spellKnobs(pc, knobs),
+    ring: knobs.ring,
+    ...cpuState(knobs, placed.entry, data.bootParams.start, own),
+    paging: own.paging,
+    banks,
+    regions: arrangeRegions(
+      [...fixed, data.bootParams, data.commandLine, ...(data.initrd ? [data.initrd] : []), ...own.regions],
+      banks,
+    ),
+    platform: {
+      hypervisor: knobs.ring === 0 ? 'none' : 'generic',
+      hypercallVectors: [],
+      cpuModel: knobs.cpu,
+    },
+    ...(knobs.poison ? { poison: true } : {}),
+  };
+}
+
+/** The loader's GDT and TSS in conventional memory. */
+function lowLoaderRegions(knobs: Knobs): readonly MemoryRegion[] {
+  const tss = new Uint8Array(TSS_LIMIT + 1);
+  new DataView(tss.buffer).setUint16(TSS_IO_MAP_BASE, NO_IO_MAP, true);
+  const gdt = encodeGdt(GDT_ENTRIES, {
+    [BOOT_CS_INDEX]: flatCode(knobs.ring),
+    [BOOT_DS_INDEX]: flatData(knobs.ring),
+    [BOOT_TSS_INDEX]: busyTss(map.TSS, TSS_LIMIT),
+  });
+  const region = (name: string, start: number, contents: Uint8Array): MemoryRegion => ({
+    name,
+    start,
+    size: contents.length,
+    owner: 'loader',
+    contents,
+    defined: true,
+  });
+  return [
+    ...(knobs.gdt === 'flat' ? [region('loader GDT', map.GDT, gdt)] : []),
+    region('loader TSS', map.TSS, tss),
+  ];
+}
+
+function bootData(image: KernelImage, knobs: Knobs, placed: PlacedImage, taken: readonly MemoryRegion[]) {
+  const needs207 = knobs.keepSegments || knobs.subarch !== layout.SUBARCH_PC;
+  const version = shownVersion(image, layout.VERSION_2_06, needs207);
+  return placeBootData(
+    image,
+    knobs,
+    { below: map.EBDA, initrdFrom: map.EXTENDED_MEMORY, taken },
+    {
+      signature: true,
+      version,
+      typeOfLoader: layout.LOADER_UNDEFINED,
+      loadflags: loadflags(knobs.keepSegments, layout.CAN_USE_HEAP | layout.LOADED_HIGH),
+      heapEndPtr: HEAP_END_PTR,
+      ...(placed.code32Start === undefined ? {} : { code32Start: placed.code32Start }),
+      ...(version >= layout.VERSION_2_07 ? { hardwareSubarch: knobs.subarch } : {}),
+      e820: map.e820(knobs.memory),
+    },
+  );
+}
+
+function cpuState(knobs: Knobs, entry: number, bootParams: number, own: LoaderMemory) {
+  const { ring } = knobs;
+  const zero = { value: 0 };
+  return {
+    registers: entryRegisters(
+      { esi: { value: bootParams, meaning: 'boot_params (physical)' }, ebp: zero, edi: zero, ebx: zero },
+      'poison',
+    ),
+    eip: entry,
+    eflags: EFLAGS_FIXED,
+    // FS and GS are what Linux's own setup code loads; the boot protocol does not name them.
+    segments: flatSegments(ring, BOOT_CS_INDEX, BOOT_DS_INDEX, { value: 'data', promised: false }),
+    ldtr: NULL_SEGMENT,
+    tr: { selector: selectorOf(BOOT_TSS_INDEX, 0), descriptor: busyTss(map.TSS, TSS_LIMIT) },
+    gdtr: knobs.gdt === 'flat' ? { base: map.GDT, limit: GDT_ENTRIES * 8 - 1 } : { base: 0, limit: 0 },
+    idtr: { base: 0, limit: 0 },
+    control: {
+      cr0: knobs.paging === 'off' ? CR0_PROTECTED : (CR0_PROTECTED | CR0_PAGING) >>> 0,
+      cr2: 0,
+      cr3: own.cr3,
+      cr4: knobs.paging === 'pae' ? CR4_PAE : 0,
+      efer: 0,
+    },
+  };
+}
+
+export const pc: KnobbedProtocol = {
+  name: 'pc',
+  summary: 'a PC boot loader: the Linux/x86 32-bit boot protocol, ring 0, paging off',
+  page: 'protocols/pc.md',
+  knobs: [
+    'memory',
+    'cmdline',
+    'initrd',
+    'loadAddress',
+    'ring',
+    'paging',
+    'gdt',
+    'keepSegments',
+    'subarch',
+    'poison',
+    'cpu',
+  ],
+  defaults: { ring: 0, paging: 'off', gdt: 'flat', keepSegments: false, subarch: 0, cpu: 'core2' },
+  canStart: image => tryStart(image, entryState),
+  entryState,
+  reaction: stop => react(PC_REACTIONS, stop),
+  advice: (stop, image) => advise(PC_ADVICE, stop, image),
+};

@@ -1,0 +1,77 @@
+/** Xen's hypercalls and the hypercall page: Xen 4.14 xen/include/public/xen.h, xen/arch/x86/pv/hypercall.c. */
+
+/** The gate that ring 1 may use (TRAP_INSTR of arch-x86/xen-x86_32.h). */
+export const HYPERCALL_VECTOR = 0x82;
+/** The number is in EAX, and so is the result. */
+export const HYPERCALL_ARGUMENTS = ['ebx', 'ecx', 'edx', 'esi', 'edi', 'ebp'] as const;
+export const HYPERCALL_IRET = 23;
+export const HYPERCALL_ENTRY_SIZE = 32;
+const HYPERCALL_PAGE_SIZE = 4096;
+
+const HYPERCALLS: Readonly<Record<number, string>> = {
+  0: 'set_trap_table',
+  1: 'mmu_update',
+  2: 'set_gdt',
+  3: 'stack_switch',
+  4: 'set_callbacks',
+  5: 'fpu_taskswitch',
+  6: 'sched_op_compat',
+  7: 'platform_op',
+  8: 'set_debugreg',
+  9: 'get_debugreg',
+  10: 'update_descriptor',
+  12: 'memory_op',
+  13: 'multicall',
+  14: 'update_va_mapping',
+  15: 'set_timer_op',
+  16: 'event_channel_op_compat',
+  17: 'xen_version',
+  18: 'console_io',
+  19: 'physdev_op_compat',
+  20: 'grant_table_op',
+  21: 'vm_assist',
+  22: 'update_va_mapping_otherdomain',
+  23: 'iret',
+  24: 'vcpu_op',
+  25: 'set_segment_base',
+  26: 'mmuext_op',
+  27: 'xsm_op',
+  28: 'nmi_op',
+  29: 'sched_op',
+  30: 'callback_op',
+  31: 'xenoprof_op',
+  32: 'event_channel_op',
+  33: 'physdev_op',
+  34: 'hvm_op',
+  35: 'sysctl',
+  36: 'domctl',
+  37: 'kexec_op',
+  38: 'tmem_op',
+  39: 'argo_op',
+  40: 'xenpmu_op',
+  41: 'dm_op',
+  42: 'hypfs_op',
+  48: 'arch_0',
+  49: 'arch_1',
+  50: 'arch_2',
+  51: 'arch_3',
+  52: 'arch_4',
+  53: 'arch_5',
+  54: 'arch_6',
+  55: 'arch_7',
+};
+
+export const xenHypercallName = (number: number): string | undefined => HYPERCALLS[number];
+
+const INT3 = 0xcc;
+
+/** `mov $n,%eax; int $0x82; ret` for every number; iret is `push %eax; mov $23,%eax; int $0x82`. */
+export function hypercallPage(): Uint8Array {
+  const page = new Uint8Array(HYPERCALL_PAGE_SIZE).fill(INT3);
+  for (let number = 0; number < HYPERCALL_PAGE_SIZE / HYPERCALL_ENTRY_SIZE; number++) {
+    const call = [0xb8, number, 0, 0, 0, 0xcd, HYPERCALL_VECTOR];
+    const stub = number === HYPERCALL_IRET ? [0x50, ...call] : [...call, 0xc3];
+    page.set(stub, number * HYPERCALL_ENTRY_SIZE);
+  }
+  return page;
+}

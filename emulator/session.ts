@@ -1,0 +1,386 @@
+/**
+ * Session: one run of a guest, in slices. It runs freely from one thing that has to be looked at to the next, decides
+ * about it, and ends in a Stop.
+ */
+import type { Block } from './blocks.ts';
+import type { CpuState } from './cpu-state.ts';
+import type { Guest } from './guest.ts';
+import { type DecodedInstruction, decodeInstruction, type Sensitivity } from './instructions.ts';
+import { evaluate, MSR_EFER, mustStop, type Verdict } from './sensitive/index.ts';
+import type { Cause, Exception, Stop } from './stop.ts';
+import { causeOfMemory, causeOfPageFault, describeStop } from './stop-record.ts';
+import type { Outcome } from './unicorn/processor.ts';
+
+export const DEFAULT_INSTRUCTIONS = 50_000_000;
+/** Blocks that `auto` counts before it changes to a second pass: a tenth of a second. */
+const COUNTED_BLOCKS = 1_000_000;
+/** How often the wall clock is looked at, in blocks. */
+const BLOCKS_PER_LOOK = 4096;
+/** Bytes of code that an evaluator sees. */
+const CODE_BYTES = 32;
+/** So often the engine may come back at one place without a reason before that is an engine limit. */
+const PATIENCE = 8;
+const PAGE_FAULT = 14;
+
+export interface RunOptions {
+  /** Linear address: the run stops before the instruction there. */
+  readonly until?: number;
+  /** Instructions to retire at most, counted from the entry; Infinity: no limit. Default 50 million. */
+  readonly instructions?: number;
+  /** Wall-clock milliseconds; default none. */
+  readonly timeout?: number;
+  /**
+   * `always` counts every block as it runs. `auto` gives the same exact numbers, with a second pass where that is
+   * faster. `never` leaves `instructions` 0 and the trail empty but for the last block.
+   */
+  readonly count?: 'auto' | 'always' | 'never';
+  /** For `runAsync`: aborting ends the run in an `interrupted` Stop. */
+  readonly signal?: AbortSignal;
+}
+
+export type SliceEnd =
+  | { readonly type: 'stop'; readonly stop: Stop }
+  | { readonly type: 'slice' }
+  /** Virtual time or an exact number is needed and this pass does not count: start again, counted. */
+  | { readonly type: 'needs-count' };
+
+/** Instructions after which rings, segments, tables or the mapping may be others. */
+const CHANGES_STATE = new Set<Sensitivity['type']>([
+  'segment-load',
+  'far-transfer',
+  'iret',
+  'fast-call',
+  'rule',
+]);
+/** Instructions at which the CPU itself reads the GDT. */
+const READS_DESCRIPTORS = new Set<Sensitivity['type']>([
+  'segment-load',
+  'far-transfer',
+  'iret',
+  'fast-call',
+  'descriptor-read',
+]);
+
+export class Session {
+  readonly #guest: Guest;
+  readonly #until: number | undefined;
+  readonly #budget: number;
+  readonly #count: 'auto' | 'always' | 'never';
+  /** The run begins at the entry, so that a second pass can repeat it. */
+  readonly #fresh: boolean;
+  /** The block at this address has been decided about and may start. */
+  #passing = -1;
+  #stepping = false;
+  #blocks = 0;
+  #lastLook = 0;
+  #deadline = Number.POSITIVE_INFINITY;
+  #sliceOver = false;
+  #stuck = 0;
+  /** What the engine has translated at EIP may be older than what stands there. */
+  #stale = false;
+  /** This run starts at `until`, where the one before ended. */
+  #leavingUntil: boolean;
+
+  constructor(guest: Guest, options: RunOptions, resumedAt: number | undefined) {
+    this.#guest = guest;
+    this.#until = options.until;
+    this.#budget = options.instructions ?? DEFAULT_INSTRUCTIONS;
+    this.#count = options.count ?? 'auto';
+    this.#fresh = guest.counter.retired === 0;
+    this.#leavingUntil = resumedAt !== undefined && resumedAt === options.until;
+    guest.onBlock = (start, size) => this.#onBlock(start, size);
+    if (this.#count === 'never' && this.#canRelax) guest.processor.watch('new');
+  }
+
+  /** The engine can announce new blocks only, and nothing asks for exact numbers on the way. */
+  get #canRelax(): boolean {
+    return (
+      this.#fresh && this.#budget === Number.POSITIVE_INFINITY && this.#guest.processor.capabilities.edgeHook
+    );
+  }
+
+  /** True while blocks are not counted as they run. */
+  get relaxed(): boolean {
+    return this.#guest.processor.watching === 'new';
+  }
+
+  /**
+   * Runs until a Stop, or about `milliseconds`.
+   *
+   * @param milliseconds Infinity: to the Stop
+   */
+  slice(milliseconds: number): SliceEnd {
+    this.#deadline = performance.now() + milliseconds;
+    this.#sliceOver = false;
+    for (;;) {
+      const end = this.#turn();
+      if (end) return end;
+      if (this.#sliceOver || performance.now() >= this.#deadline) return { type: 'slice' };
+    }
+  }
+
+  /** A Stop for a reason outside the guest. */
+  stopNow(cause: Cause): Stop {
+    const { eip } = this.#guest.processor;
+    this.#guest.counter.leave(eip);
+    return this.#stop(cause);
+  }
+
+  /** From EIP to the next thing to look at. */
+  #turn(): SliceEnd | undefined {
+    const guest = this.#guest;
+    const { processor, counter } = guest;
+    const { eip } = processor;
+    counter.leave(eip);
+    if (guest.mappingChanged) guest.refresh(guest.cpu());
+    if (guest.pagingProblem !== undefined) {
+      return this.#end({ kind: 'engine-limit', limit: 'paging-not-identity', detail: guest.pagingProblem });
+    }
+    if (eip === this.#until && !this.#leavingUntil) return this.#end({ kind: 'reached', address: eip });
+    if (!this.relaxed && counter.retired >= this.#budget)
+      return this.#end({ kind: 'budget', limit: this.#budget });
+
+    const registers = processor.readRegisters();
+    const bytes = guest.code(eip, CODE_BYTES).slice();
+    const instruction = decodeInstruction(bytes, eip, guest.state.bits, registers);
+    if (this.#hasToBeSeen(instruction)) {
+      if (this.relaxed && needsTime(instruction.sensitivity)) return { type: 'needs-count' };
+      return this.#decide(eip, bytes, instruction);
+    }
+    this.#leavingUntil = false;
+    return this.#runFrom(eip);
+  }
+
+  #hasToBeSeen(instruction: DecodedInstruction): boolean {
+    const { state, watch } = this.#guest;
+    const { sensitivity } = instruction;
+    if (sensitivity && mustStop(sensitivity, state, watch)) return true;
+    return instruction.memory.some(use => state.notFlat.has(use.segment));
+  }
+
+  #decide(eip: number, bytes: Uint8Array, instruction: DecodedInstruction): SliceEnd | undefined {
+    const guest = this.#guest;
+    const cpu = guest.cpu();
+    const verdict = evaluate({
+      instruction,
+      bytes,
+      cpu,
+      state: guest.state,
+      platform: guest.entry.platform,
+      model: guest.model,
+      read: (linear, size) => guest.readLinear(linear, size),
+      tsc: () => guest.clock.tsc(guest.counter.retired),
+      random: guest.random,
+      msrs: guest.msrs,
+    });
+    this.#leavingUntil = false;
+    switch (verdict.type) {
+      case 'stop':
+        return this.#end(verdict.cause, verdict.exception, cpu);
+      case 'answer':
+        this.#answer(verdict, eip, instruction);
+        return undefined;
+      case 'run':
+        return this.#step(eip, instruction);
+    }
+  }
+
+  #answer(verdict: Extract<Verdict, { type: 'answer' }>, eip: number, instruction: DecodedInstruction): void {
+    const { processor, counter, msrs } = this.#guest;
+    for (const [name, value] of Object.entries(verdict.registers)) {
+      processor.writeRegister(name as keyof typeof verdict.registers, value);
+    }
+    if (verdict.eflags !== undefined) processor.writeFlags(verdict.eflags);
+    const { sensitivity } = instruction;
+    if (sensitivity?.type === 'answered' && sensitivity.what === 'wrmsr') {
+      this.#guest.writeEfer(msrs.read(MSR_EFER));
+    }
+    const next = (eip + instruction.length) >>> 0;
+    processor.eip = next;
+    counter.retireOne(next);
+    this.#stuck = 0;
+  }
+
+  /** Lets the CPU do exactly the instruction at EIP. */
+  #step(eip: number, instruction: DecodedInstruction): SliceEnd | undefined {
+    const guest = this.#guest;
+    const { processor } = guest;
+    const type = instruction.sensitivity?.type;
+    const opens = type !== undefined && READS_DESCRIPTORS.has(type);
+    // Without a call for every block there is no way to stop after a branch.
+    const watchAll = this.relaxed && !instruction.fallsThrough;
+    if (watchAll) processor.watch('every');
+    if (this.#stale) processor.drop(eip, eip + instruction.length);
+    this.#stale = false;
+    if (opens) guest.guard(false);
+    this.#passing = eip;
+    this.#stepping = true;
+    const outcome = processor.run(eip, (eip + instruction.length) >>> 0, 0);
+    this.#stepping = false;
+    this.#passing = -1;
+    if (opens) guest.guard(true);
+    if (watchAll) processor.watch('new');
+    const end = this.#after(outcome, eip);
+    if (!end && type !== undefined && CHANGES_STATE.has(type)) guest.refresh(guest.cpu());
+    return end;
+  }
+
+  #runFrom(eip: number): SliceEnd | undefined {
+    const { processor, blocks, state } = this.#guest;
+    const block = blocks.at(eip, state.bits);
+    const stopAt = this.#stopIn(block);
+    if (this.relaxed) {
+      if (stopAt !== undefined) processor.addStopPoint(stopAt, block.start, block.end);
+    } else if (stopAt !== undefined || this.#stale) {
+      processor.drop(block.start, block.end);
+    }
+    this.#stale = false;
+    this.#passing = eip;
+    const left = this.#deadline - performance.now();
+    const limit = this.relaxed && left !== Number.POSITIVE_INFINITY ? Math.max(1, left) : 0;
+    const outcome = processor.run(eip, this.relaxed ? undefined : stopAt, limit);
+    this.#passing = -1;
+    return this.#after(outcome, eip);
+  }
+
+  /** The first address in the block, after its start, at which the run has to come back. */
+  #stopIn(block: Block): number | undefined {
+    let stopAt = this.#planned(block);
+    if (stopAt === block.start) stopAt = undefined;
+    const consider = (offset: number | undefined): void => {
+      if (offset === undefined || offset <= 0) return;
+      const address = block.start + offset;
+      if (stopAt === undefined || address < stopAt) stopAt = address;
+    };
+    if (this.#until !== undefined && this.#until > block.start && this.#until < block.end) {
+      const offset = this.#until - block.start;
+      if (block.offsets.includes(offset)) consider(offset);
+    }
+    if (!this.relaxed) consider(block.offsets[this.#budget - this.#guest.counter.retired]);
+    return stopAt;
+  }
+
+  /** The first sensitive instruction of the block that cannot simply run in the present state. */
+  #planned(block: Block): number | undefined {
+    const { state, watch } = this.#guest;
+    if (block.plan.context !== state.key) {
+      const checkAll = state.notFlat.has('ds') || state.notFlat.has('es') || state.notFlat.has('ss');
+      const first = checkAll
+        ? { offset: 0 }
+        : block.sensitive.find(({ sensitivity }) => mustStop(sensitivity, state, watch));
+      block.plan = {
+        context: state.key,
+        stopAt: first === undefined ? undefined : block.start + first.offset,
+      };
+    }
+    return block.plan.stopAt;
+  }
+
+  /** The engine announces a block: true stops before it. */
+  #onBlock(start: number, size: number): boolean {
+    const { blocks, counter, state, processor } = this.#guest;
+    if (processor.watching === 'new') {
+      blocks.forget(start);
+      if (start === this.#passing) return false;
+      const block = blocks.get(start, size, state.bits);
+      return this.#stopIn(block) !== undefined || this.#planned(block) === start || start === this.#until;
+    }
+    if (counter.repeats(start)) return false;
+    if (start !== this.#passing && blocks.hasChanged(start)) {
+      // Engines sometimes keep a translation of code that is no longer there: see the quirk `stale-code`.
+      this.#stale = true;
+      counter.arrive(start);
+      return true;
+    }
+    const block = blocks.get(start, size, state.bits);
+    if (start === this.#passing) this.#passing = -1;
+    else if (this.#holds(block)) {
+      counter.arrive(start);
+      return true;
+    }
+    counter.enter(block);
+    return false;
+  }
+
+  #holds(block: Block): boolean {
+    if (this.#stepping || block.start === this.#until) return true;
+    if (++this.#blocks - this.#lastLook >= BLOCKS_PER_LOOK) this.#look();
+    if (this.#sliceOver) return true;
+    if (this.#planned(block) !== undefined) return true;
+    if (this.#until !== undefined && this.#until > block.start && this.#until < block.end) return true;
+    return this.#guest.counter.retiredAt(block.start) + block.offsets.length > this.#budget;
+  }
+
+  #look(): void {
+    this.#lastLook = this.#blocks;
+    if (performance.now() >= this.#deadline) this.#sliceOver = true;
+  }
+
+  #after(outcome: Outcome, eip: number): SliceEnd | undefined {
+    const guest = this.#guest;
+    if (outcome.type === 'stopped') {
+      if (guest.processor.eip !== eip) {
+        this.#stuck = 0;
+      } else if (++this.#stuck > PATIENCE) {
+        return this.#end({
+          kind: 'engine-limit',
+          limit: 'no-progress',
+          detail: 'the engine comes back without having run',
+        });
+      } else guest.processor.drop(eip, eip + 1);
+      this.#relaxWhenLong();
+      return undefined;
+    }
+    if (guest.mappingChanged) {
+      // The engine may have failed only because it did not know the guest's new mapping.
+      guest.refresh(guest.cpu());
+      if (++this.#stuck <= PATIENCE) return undefined;
+    }
+    guest.counter.leave(guest.processor.eip);
+    const cpu = guest.cpu();
+    switch (outcome.type) {
+      case 'memory':
+        return this.#end(causeOfMemory(guest, outcome), undefined, cpu);
+      case 'invalid-opcode':
+        return this.#end({ kind: 'invalid-opcode' }, { vector: 6 }, cpu);
+      case 'error':
+        return this.#end({
+          kind: 'engine-limit',
+          limit: 'unexpected-error',
+          detail: `the engine ends the run with error ${outcome.code}`,
+        });
+      case 'exception': {
+        const { vector, errorCode } = outcome;
+        const exception = errorCode === undefined ? { vector } : { vector, errorCode };
+        const cause: Cause =
+          vector === PAGE_FAULT ? causeOfPageFault(guest, cpu, errorCode ?? 0) : { kind: 'exception' };
+        return this.#end(cause, exception, cpu);
+      }
+    }
+  }
+
+  /** After enough counted blocks, `auto` goes on without counting where the engine can. */
+  #relaxWhenLong(): void {
+    if (this.#count === 'auto' && !this.relaxed && this.#blocks > COUNTED_BLOCKS && this.#canRelax) {
+      this.#guest.processor.watch('new');
+    }
+  }
+
+  #end(cause: Cause, exception?: Exception, cpu?: CpuState): SliceEnd {
+    return { type: 'stop', stop: this.#stop(cause, exception, cpu) };
+  }
+
+  #stop(cause: Cause, exception?: Exception, cpu: CpuState = this.#guest.cpu()): Stop {
+    const { counter } = this.#guest;
+    const counted = this.#count !== 'never' && !this.relaxed;
+    return describeStop(this.#guest, cpu, cause, exception, {
+      instructions: counted ? counter.retired : 0,
+      counted,
+      trail: counted ? counter.trail(cpu.eip) : [cpu.eip],
+    });
+  }
+}
+
+const needsTime = (sensitivity: Sensitivity | undefined): boolean =>
+  sensitivity?.type === 'answered' &&
+  (sensitivity.what.startsWith('rdtsc') || sensitivity.what.endsWith('msr'));

@@ -1,0 +1,105 @@
+/** Makes a Stop from a cause: adds everything that a report needs of the machine's state at that moment. */
+import { MAX_INSTRUCTION_SIZE, makeBlock } from './blocks.ts';
+import type { CpuState } from './cpu-state.ts';
+import type { Guest } from './guest.ts';
+import { decodeInstruction } from './instructions.ts';
+import { nearRegions } from './memory.ts';
+import { accessProblem, walk } from './paging.ts';
+import { deliveryOf } from './sensitive/index.ts';
+import type { Access, Cause, CodeWindow, Exception, Stop, StopInstruction } from './stop.ts';
+import type { RefusedAccess } from './unicorn/processor.ts';
+
+/** Code shown before and after the instruction, in bytes. */
+const BYTES_BEFORE = 64;
+const BYTES_AFTER = 32;
+const PAGE_SIZE = 4096;
+
+export interface Counted {
+  readonly instructions: number;
+  readonly counted: boolean;
+  readonly trail: readonly number[];
+}
+
+export function describeStop(
+  guest: Guest,
+  cpu: CpuState,
+  cause: Cause,
+  exception: Exception | undefined,
+  counted: Counted,
+): Stop {
+  const instruction = instructionAt(guest, cpu);
+  const common = {
+    cpu,
+    code: codeWindow(guest, cpu, counted.trail.at(-1) ?? cpu.eip, instruction?.bytes.length ?? 0),
+    instructions: counted.instructions,
+    counted: counted.counted,
+    trail: counted.trail,
+    ...(instruction ? { instruction } : {}),
+    ...(exception
+      ? {
+          exception,
+          delivery: deliveryOf(exception.vector, cpu, guest.entry.platform, (linear, size) =>
+            guest.readLinear(linear, size),
+          ),
+        }
+      : {}),
+  };
+  return { ...common, ...cause } as Stop;
+}
+
+function instructionAt(guest: Guest, cpu: CpuState): StopInstruction | undefined {
+  const bytes = guest.readLinear(cpu.eip, MAX_INSTRUCTION_SIZE);
+  if (bytes.length === 0) return undefined;
+  const { length, valid } = decodeInstruction(bytes, cpu.eip, guest.state.bits, cpu.registers);
+  return { address: cpu.eip, bytes: bytes.subarray(0, valid ? length : Math.max(length, 1)) };
+}
+
+function codeWindow(guest: Guest, cpu: CpuState, block: number, length: number): CodeWindow {
+  const end = cpu.eip + length + BYTES_AFTER;
+  let blockStart = cpu.eip;
+  if (block < cpu.eip) {
+    const { offsets } = makeBlock(block, cpu.eip - block, guest.state.bits, (at, size) =>
+      guest.code(at, size),
+    );
+    const first = offsets.find(offset => block + offset >= cpu.eip - BYTES_BEFORE);
+    if (first !== undefined) blockStart = block + first;
+  }
+  return { blockStart, bytes: guest.readLinear(blockStart, end - blockStart) };
+}
+
+/** A #PF, from CR2, the error code and the tables as they are. */
+export function causeOfPageFault(guest: Guest, cpu: CpuState, errorCode: number): Cause {
+  const address = cpu.control.cr2;
+  const read = (physical: number): number | undefined => guest.memory.read32(physical);
+  const result = walk(address, cpu.control, read);
+  const inCode = address >= cpu.eip && address < cpu.eip + MAX_INSTRUCTION_SIZE;
+  const fetch =
+    (errorCode & 0x10) !== 0 ||
+    (inCode &&
+      (address === cpu.eip || address % PAGE_SIZE === 0) &&
+      accessProblem(result, 'fetch', cpu.cpl, cpu.control) !== undefined);
+  const access: Access = fetch ? 'fetch' : (errorCode & 2) !== 0 ? 'write' : 'read';
+  return {
+    kind: 'page-fault',
+    access,
+    address,
+    walk: result.steps,
+    problem: accessProblem(result, access, cpu.cpl, cpu.control) ?? 'not-present',
+    near: nearRegions(address, guest.entry.regions),
+  };
+}
+
+/** An access that the engine refused: a hole, the loader's guarded pages, or a write to ROM. */
+export function causeOfMemory(guest: Guest, refused: RefusedAccess): Cause {
+  const { access, address, size } = refused;
+  const near = nearRegions(address, guest.entry.regions);
+  if (!refused.protected) {
+    const value = access === 'write' ? { value: refused.value } : {};
+    return { kind: 'memory-hole', access, address, size, ...value, near };
+  }
+  const guarded = guest.entry.regions.some(
+    r => r.guarded && address >= r.start && address < r.start + Math.ceil(r.size / PAGE_SIZE) * PAGE_SIZE,
+  );
+  if (guarded) return { kind: 'loader-memory', access, address, size, near };
+  return { kind: 'rom-write', address, size, value: refused.value, near };
+}

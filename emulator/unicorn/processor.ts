@@ -1,0 +1,267 @@
+/**
+ * Processor: one CPU with one behaviour, whichever build of Unicorn is under it. It runs from an address to the next
+ * thing that someone has to look at, and says what that is. What has to be worked around is in `quirks`; what the
+ * guest's instructions mean is decided above (`machine.ts`).
+ */
+import { type CpuState, GENERAL_REGISTERS, type GeneralRegister } from '../cpu-state.ts';
+import type {
+  ContextBlob,
+  EngineCapabilities,
+  Hook,
+  HostMemory,
+  MemoryAccess,
+  Unicorn,
+  UnicornLibrary,
+} from './api.ts';
+import {
+  PROT_ALL,
+  PROT_EXEC,
+  PROT_NONE,
+  PROT_READ,
+  REG_EFLAGS,
+  REG_EIP,
+  REG_GENERAL,
+  UC_ERR_EXCEPTION,
+  UC_ERR_INSN_INVALID,
+  UC_ERR_OK,
+  UC_MEM_FETCH_PROT,
+  UC_MEM_FETCH_UNMAPPED,
+  UC_MEM_READ_PROT,
+  UC_MEM_READ_UNMAPPED,
+  UC_MEM_WRITE_PROT,
+  UC_MEM_WRITE_UNMAPPED,
+} from './constants.ts';
+import { type Calibration, calibrate } from './quirks/calibration.ts';
+import { enterCpuState, readCpuState } from './quirks/cpu-state.ts';
+import { ExceptionLatch } from './quirks/exceptions.ts';
+
+export type Outcome =
+  /** The instruction at EIP has not run: a stop was asked for, or `until` is reached. */
+  | { readonly type: 'stopped' }
+  | { readonly type: 'exception'; readonly vector: number; readonly errorCode?: number }
+  | { readonly type: 'invalid-opcode' }
+  /** An access to physical memory that is not there, or that is protected. EIP is at the instruction. */
+  | ({ readonly type: 'memory' } & RefusedAccess)
+  | { readonly type: 'error'; readonly code: number };
+
+export interface RefusedAccess {
+  readonly access: 'read' | 'write' | 'fetch';
+  /** There is memory, and it is guarded or read-only. */
+  readonly protected: boolean;
+  readonly address: number;
+  readonly size: number;
+  readonly value: number;
+}
+
+export interface ProcessorEvents {
+  /** A block is about to run; true stops before it. While watching every block, each time; else when it is new. */
+  block(start: number, size: number): boolean;
+  portRead(port: number, size: number): number;
+  portWrite(port: number, size: number, value: number): void;
+}
+
+/** Never an instruction's address: no bank reaches the last byte. */
+const NOWHERE = 0xffffffff;
+const ADDRESS_SPACE = 2 ** 32;
+
+export type BlockWatch = 'every' | 'new';
+
+export class Processor {
+  readonly capabilities: EngineCapabilities;
+  readonly #uc: Unicorn;
+  readonly #events: ProcessorEvents;
+  readonly #latch: ExceptionLatch;
+  readonly #calibration: Calibration;
+  readonly #context: ContextBlob;
+  #watch: BlockWatch = 'every';
+  #watchHook: Hook | undefined;
+  readonly #stopPoints = new Map<number, Hook>();
+  /** A code hook fires for the instruction that a run starts with: this one is let through. */
+  #passing = NOWHERE;
+  /** Until of the last run: translated code that starts there may be nothing but an exit. */
+  #lastUntil = NOWHERE;
+  #vector = -1;
+  #access: MemoryAccess | undefined;
+
+  constructor(library: UnicornLibrary, events: ProcessorEvents) {
+    this.capabilities = library.capabilities;
+    this.#uc = library.open();
+    this.#events = events;
+    this.#calibration = calibrate(library);
+    this.#context = this.#uc.contextAlloc();
+    this.#latch = new ExceptionLatch(this.#uc, this.#calibration);
+    this.#uc.onInterrupt(vector => {
+      this.#vector = vector;
+      this.#uc.stop();
+    });
+    this.#uc.onInvalidMemory(access => {
+      this.#access = access;
+      return false;
+    });
+    this.#uc.onPortRead((port, size) => this.#events.portRead(port, size));
+    this.#uc.onPortWrite((port, size, value) => this.#events.portWrite(port, size, value));
+    this.watch('every');
+  }
+
+  close(): void {
+    this.#latch.free();
+    this.#context.free();
+    this.#uc.close();
+  }
+
+  /** @throws {EngineError} `engine-state-rejected` when the CPU does not take a value */
+  enter(state: CpuState): void {
+    enterCpuState(this.#uc, this.#context, this.#calibration, state);
+  }
+
+  readCpuState(): CpuState {
+    return readCpuState(this.#uc, this.#context, this.#calibration);
+  }
+
+  map(address: number, size: number, memory: HostMemory, offset: number, writable: boolean): void {
+    this.#uc.map(address, size, writable ? PROT_ALL : PROT_READ | PROT_EXEC, memory, offset);
+  }
+
+  unmap(address: number, size: number): void {
+    this.#uc.unmap(address, size);
+  }
+
+  /** Makes a mapped range untouchable, or opens it again. */
+  guard(address: number, size: number, closed: boolean): void {
+    this.#uc.protect(address, size, closed ? PROT_NONE : PROT_ALL);
+  }
+
+  onMemoryWrite(begin: number, end: number, callback: () => void): Hook {
+    return this.#uc.onMemoryWrite(begin, end, callback);
+  }
+
+  /** From now on {@link ProcessorEvents.block} is called for every block, or only for new ones (native engine). */
+  watch(blocks: BlockWatch): void {
+    const changes = this.#watchHook !== undefined;
+    this.#watchHook?.remove();
+    this.#watch = blocks;
+    this.forgetStopPoints();
+    const announce = (start: number, size: number): void => {
+      if (this.#events.block(start, size)) this.#uc.stop();
+    };
+    this.#watchHook =
+      blocks === 'every'
+        ? this.#uc.onBlock(announce)
+        : this.#uc.onNewBlock(current => announce(current.pc, current.size));
+    // Code that is translated already would not call the new hook.
+    if (changes) this.dropAll();
+  }
+
+  get watching(): BlockWatch {
+    return this.#watch;
+  }
+
+  /** Makes every later run stop before the instruction at `address`. Only while watching new blocks. */
+  addStopPoint(address: number, blockStart: number, blockEnd: number): void {
+    if (this.#stopPoints.has(address)) return;
+    this.#stopPoints.set(
+      address,
+      this.#uc.onCode(address, address, () => {
+        if (address !== this.#passing) this.#uc.stop();
+        this.#passing = NOWHERE;
+      }),
+    );
+    this.#uc.dropTranslated(blockStart, blockEnd);
+  }
+
+  forgetStopPoints(): void {
+    for (const hook of this.#stopPoints.values()) hook.remove();
+    this.#stopPoints.clear();
+  }
+
+  /** Forgets all translated code. */
+  dropAll(): void {
+    this.#uc.dropTranslated(0, ADDRESS_SPACE);
+  }
+
+  drop(begin: number, end: number): void {
+    this.#uc.dropTranslated(begin, end);
+  }
+
+  /**
+   * Runs from `begin`.
+   *
+   * @param until stop before the instruction there, if control comes to it in a straight line; `undefined`: nowhere
+   * @param milliseconds come back after about so long; 0: never
+   */
+  run(begin: number, until: number | undefined, milliseconds: number): Outcome {
+    this.#vector = -1;
+    this.#access = undefined;
+    if (begin === this.#lastUntil) this.#uc.dropTranslated(begin, begin + 1);
+    this.#lastUntil = until ?? NOWHERE;
+    this.#passing = begin;
+    const error = this.#uc.start(begin, until ?? NOWHERE, milliseconds * 1000);
+    this.#passing = NOWHERE;
+    return this.#outcome(error);
+  }
+
+  #outcome(error: number): Outcome {
+    if (this.#vector >= 0) {
+      const errorCode = this.#latch.take();
+      return HAS_ERROR_CODE.has(this.#vector)
+        ? { type: 'exception', vector: this.#vector, errorCode }
+        : { type: 'exception', vector: this.#vector };
+    }
+    if (this.#access) return { type: 'memory', ...refusal(this.#access) };
+    if (error === UC_ERR_OK) return { type: 'stopped' };
+    if (error === UC_ERR_INSN_INVALID || error === UC_ERR_EXCEPTION) return { type: 'invalid-opcode' };
+    return { type: 'error', code: error };
+  }
+
+  /** Asks the run to end; only from inside an event. */
+  stop(): void {
+    this.#uc.stop();
+  }
+
+  get eip(): number {
+    return this.#uc.readRegister(REG_EIP);
+  }
+
+  set eip(value: number) {
+    this.#uc.writeRegister(REG_EIP, value);
+  }
+
+  readRegisters(): Record<GeneralRegister, number> {
+    const registers = {} as Record<GeneralRegister, number>;
+    for (const name of GENERAL_REGISTERS) registers[name] = this.#uc.readRegister(REG_GENERAL[name]);
+    return registers;
+  }
+
+  writeRegister(name: GeneralRegister, value: number): void {
+    this.#uc.writeRegister(REG_GENERAL[name], value);
+  }
+
+  /** The bits that software may change at any privilege level. */
+  writeFlags(value: number): void {
+    this.#uc.writeRegister(REG_EFLAGS, value);
+  }
+
+  readMsr(index: number): bigint {
+    return this.#uc.readMsr(index);
+  }
+
+  writeMsr(index: number, value: bigint): void {
+    this.#uc.writeMsr(index, value);
+  }
+}
+
+const REFUSALS: Readonly<Record<number, Pick<RefusedAccess, 'access' | 'protected'>>> = {
+  [UC_MEM_READ_UNMAPPED]: { access: 'read', protected: false },
+  [UC_MEM_WRITE_UNMAPPED]: { access: 'write', protected: false },
+  [UC_MEM_FETCH_UNMAPPED]: { access: 'fetch', protected: false },
+  [UC_MEM_READ_PROT]: { access: 'read', protected: true },
+  [UC_MEM_WRITE_PROT]: { access: 'write', protected: true },
+  [UC_MEM_FETCH_PROT]: { access: 'fetch', protected: true },
+};
+
+function refusal({ type, address, size, value }: MemoryAccess): RefusedAccess {
+  return { ...(REFUSALS[type] ?? { access: 'read', protected: false }), address, size, value };
+}
+
+/** Vectors that push an error code: SDM vol. 3, table 6-1. */
+const HAS_ERROR_CODE = new Set([8, 10, 11, 12, 13, 14, 17, 21]);

@@ -1,0 +1,186 @@
+/**
+ * Every way in which Unicorn differs from a CPU, or one build from the other, and what is done about it. Each entry
+ * has a test in `test/unicorn/` that shows the bare symptom and fails when the remedy is taken away.
+ */
+import type { EngineName } from './api.ts';
+
+export { type Calibration, calibrate } from './quirks/calibration.ts';
+export { enterCpuState, type HiddenSegments, readCpuState, readHiddenSegments } from './quirks/cpu-state.ts';
+export { ExceptionLatch } from './quirks/exceptions.ts';
+
+export interface Quirk {
+  readonly id: string;
+  readonly engines: readonly EngineName[];
+  readonly symptom: string;
+  readonly remedy: string;
+  /** Where the upstream project discusses it. */
+  readonly upstream?: string;
+  /** File under `test/unicorn/`. */
+  readonly test: string;
+}
+
+const BOTH: readonly EngineName[] = ['unicorn.js', 'libunicorn'];
+
+export const QUIRKS: readonly Quirk[] = [
+  {
+    id: 'old-exception',
+    engines: BOTH,
+    symptom: 'After one handled #GP the next comes as vector 8, and the one after that as a silent end of the run.',
+    remedy: 'ExceptionLatch puts -1 into old_exception, through a saved and restored context.',
+    upstream: 'unicorn-engine/unicorn issues 578 and 1883',
+    test: 'exceptions.test.ts',
+  },
+  {
+    id: 'error-code',
+    engines: BOTH,
+    symptom: 'No API call returns the error code of an exception.',
+    remedy: 'ExceptionLatch reads it from a context, at the offset that calibrate found.',
+    test: 'exceptions.test.ts',
+  },
+  {
+    id: 'hidden-segments',
+    engines: BOTH,
+    symptom: 'No API call returns or sets the hidden part of a segment register.',
+    remedy: 'readHiddenSegments and enterCpuState read and patch a context, at offsets that calibrate found.',
+    test: 'cpu-state.test.ts',
+  },
+  {
+    id: 'ring-not-writable',
+    engines: BOTH,
+    symptom: 'Writing SS fails with UC_ERR_EXCEPTION unless RPL = DPL = CPL: ring 1 to 3 cannot be written.',
+    remedy: 'enterCpuState patches segments and hflags of a context; no GDT and no iret are needed.',
+    test: 'cpu-state.test.ts',
+  },
+  {
+    id: 'eflags-reserved-bit',
+    engines: ['unicorn.js'],
+    symptom: 'EFLAGS starts as 0, without the bit that is always 1.',
+    remedy: 'enterCpuState and readCpuState set bit 1.',
+    test: 'cpu-state.test.ts',
+  },
+  {
+    id: 'two-byte-registers',
+    engines: BOTH,
+    symptom: 'Reading a segment register writes two bytes of the buffer and leaves the rest.',
+    remedy: 'The bindings clear the buffer before each read.',
+    test: 'registers.test.ts',
+  },
+  {
+    id: 'cpu-features',
+    engines: ['unicorn.js'],
+    symptom: 'The CPU model has SSE4, AES, BMI and 3DNow!, which libunicorn has not, and no EFER bits, which it has.',
+    remedy: 'The binding writes the feature words of qemu64 when it opens a CPU.',
+    test: 'cpu-features.test.ts',
+  },
+  {
+    id: 'block-full',
+    engines: ['unicorn.js'],
+    symptom:
+      'A long block is cut when the translation buffer is full: it reports size 0, and what follows has no block hook.',
+    remedy: 'The binding clears block_full in each block hook, and takes the size from the translation block.',
+    test: 'blocks.test.ts',
+  },
+  {
+    id: 'stale-exit',
+    engines: ['unicorn.js'],
+    symptom: 'The first block of every run but the first is announced twice: uc_emu_start itself asks for an exit.',
+    remedy: 'The binding clears the request in the first block hook of a run.',
+    test: 'blocks.test.ts',
+  },
+  {
+    id: 'code-hook-corrupts',
+    engines: ['unicorn.js'],
+    symptom: 'HOOK_CODE inside a block stores EFLAGS into a general register.',
+    remedy: 'The binding offers no code hook (capabilities.exactCodeHook) and no instruction count.',
+    test: 'hooks.test.ts',
+  },
+  {
+    id: 'native-until',
+    engines: ['libunicorn'],
+    symptom:
+      'The end address does not stop in code that was translated before, and code translated with one may stop later.',
+    remedy: 'The binding turns exits off and puts a code hook there for the length of the run.',
+    test: 'until.test.ts',
+  },
+  {
+    id: 'native-drop-faults',
+    engines: ['libunicorn'],
+    symptom: 'Dropping translated code of a page that the guest does not map changes CR2 and old_exception.',
+    remedy: 'The binding restores the context afterwards; with exits off uc_emu_start does not do it by itself.',
+    test: 'paging.test.ts',
+  },
+  {
+    id: 'native-register-in-callback',
+    engines: ['libunicorn'],
+    symptom: 'koffi.register inside a callback makes later callbacks fail with a stack overflow.',
+    remedy: 'All callbacks of a CPU are registered when it is opened.',
+    test: 'hooks.test.ts',
+  },
+  {
+    id: 'native-edge-first',
+    engines: ['libunicorn'],
+    symptom: 'HOOK_EDGE_GENERATED is not called for the very first block that a CPU translates.',
+    remedy: 'Whoever watches new blocks looks at the first one by itself.',
+    test: 'hooks.test.ts',
+  },
+  {
+    id: 'native-drop-by-write',
+    engines: ['libunicorn'],
+    symptom: 'uc_mem_write of the same bytes does not drop translated code, as it does in unicorn.js.',
+    remedy: 'dropTranslated uses uc_ctl natively.',
+    test: 'hooks.test.ts',
+  },
+  {
+    id: 'native-2.0-aborts',
+    engines: ['libunicorn'],
+    symptom: '2.0.x ends the process with "tcg fatal error" on ff d8, ff e8, f0 38, f0 39 and f0 a6.',
+    remedy: 'checkVersion refuses anything before 2.1.',
+    test: 'load.test.ts',
+  },
+  {
+    id: 'memory-error-state',
+    engines: BOTH,
+    symptom: 'After an access to unmapped or protected physical memory EIP is the start of the block, and EFLAGS is stale.',
+    remedy:
+      'Run again up to that block and step through it: the state before the failing step is exact. Page faults are exact.',
+    test: 'memory-errors.test.ts',
+  },
+  {
+    id: 'io-never-faults',
+    engines: BOTH,
+    symptom: 'IN and OUT run at any CPL and IOPL.',
+    remedy: 'They are found by decoding each block before it runs.',
+    test: 'privilege.test.ts',
+  },
+  {
+    id: 'sysenter-never-faults',
+    engines: BOTH,
+    symptom: 'SYSENTER with SYSENTER_CS = 0 does not raise #GP(0).',
+    remedy: 'It is found by decoding each block before it runs.',
+    test: 'privilege.test.ts',
+  },
+  {
+    id: 'segments-not-checked',
+    engines: BOTH,
+    symptom: 'An access through a null segment, or beyond the limit, succeeds.',
+    remedy: 'Accesses through segments that are not flat are found by decoding each block before it runs.',
+    test: 'privilege.test.ts',
+  },
+  {
+    id: 'invalid-opcode-forms',
+    engines: ['unicorn.js'],
+    symptom: 'ff /3 and ff /5 with a register operand read memory, and lock before inc runs, instead of #UD.',
+    remedy: 'What does not decode as a valid instruction is found by decoding each block before it runs.',
+    test: 'privilege.test.ts',
+  },
+  {
+    id: 'identity-paging',
+    engines: ['unicorn.js'],
+    symptom: 'Page tables are checked, and the access then goes to physical = linear.',
+    remedy: "capabilities.paging is 'identity'; the Machine stops with engine-limit where that would matter.",
+    test: 'paging.test.ts',
+  },
+] satisfies readonly Quirk[];
+
+for (const quirk of QUIRKS) Object.freeze(quirk);
+Object.freeze(QUIRKS);

@@ -1,0 +1,15 @@
+/** What a command may touch of the world outside. */
+export interface Output {
+  write(chunk: string | Uint8Array): unknown;
+}
+
+export interface Io {
+  /** The report, and nothing else. */
+  readonly stdout: Output;
+  /** Errors, logs, the guest's serial output. */
+  readonly stderr: Output;
+  /** Whether stdout takes ANSI colour. */
+  readonly color: boolean;
+  /** Aborted by Ctrl-C. */
+  readonly signal?: AbortSignal;
+}

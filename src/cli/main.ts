@@ -1,0 +1,56 @@
+#!/usr/bin/env node
+/** The command line. `main` is pure in its `io`; the lines at the end connect it to this process. */
+import { realpathSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { CommanderError } from 'commander';
+import { failureOf } from './errors.ts';
+import { EXIT } from './exit-codes.ts';
+import type { Io } from './io.ts';
+import { createProgram } from './program.ts';
+
+/**
+ * Runs one command.
+ *
+ * @param argv the words after `startup32`.
+ * @returns the exit code; every error has been written to `io.stderr` as one line.
+ */
+export async function main(argv: readonly string[], io: Io): Promise<number> {
+  let exit: number = EXIT.STOPPED;
+  const program = createProgram(io, code => {
+    exit = code;
+  });
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+    return exit;
+  } catch (error) {
+    // `--help` and `--version` end this way too.
+    if (error instanceof CommanderError && error.exitCode === 0) return EXIT.STOPPED;
+    // No command at all: the help has been written to stderr.
+    if (error instanceof CommanderError && error.code === 'commander.help') return EXIT.USAGE;
+    const { code, sentence, exit: failed } = failureOf(error);
+    io.stderr.write(`startup32: ${code}: ${sentence}\n`);
+    return failed;
+  }
+}
+
+function isMainModule(): boolean {
+  const script = process.argv[1];
+  return script !== undefined && realpathSync(script) === fileURLToPath(import.meta.url);
+}
+
+async function runProcess(): Promise<void> {
+  const { stdout, stderr, env } = process;
+  // The reader went away (`startup32 … | head -1`): nothing is left to say, and to nobody.
+  for (const stream of [stdout, stderr])
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') process.exitCode = EXIT.ENGINE;
+    });
+  const interrupt = new AbortController();
+  // Once: a second Ctrl-C ends the process at once, as usual.
+  process.once('SIGINT', () => interrupt.abort());
+  // https://no-color.org: any value but the empty one.
+  const color = stdout.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb';
+  process.exitCode = await main(process.argv.slice(2), { stdout, stderr, color, signal: interrupt.signal });
+}
+
+if (isMainModule()) await runProcess();

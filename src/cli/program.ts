@@ -1,0 +1,167 @@
+/** The commands and their options. Each command's code is loaded when it runs. */
+import { createRequire } from 'node:module';
+import { Command, Option } from 'commander';
+import type { Ring } from '../../emulator/cpu-state.ts';
+import type { PagingMode } from '../../emulator/entry-state.ts';
+import type { EngineName } from '../../emulator/unicorn/api.ts';
+import type { Syntax } from '../report/disassemble.ts';
+import { UsageError } from './errors.ts';
+import type { Io } from './io.ts';
+import { LOG_LEVELS, type LogLevel } from './log.ts';
+import {
+  parseAddress,
+  parseChoice,
+  parseInstructions,
+  parseNumber,
+  parseSeconds,
+  parseSize,
+  parseTarget,
+  ValueError,
+} from './parse.ts';
+
+const words = <T extends string>(...names: readonly T[]): Readonly<Record<string, T>> =>
+  Object.fromEntries(names.map(name => [name, name]));
+
+const RINGS: Readonly<Record<string, Ring>> = { 0: 0, 1: 1, 2: 2, 3: 3 };
+const PAGING: Readonly<Record<string, PagingMode>> = { off: 'off', on: '32-bit', pae: 'pae' };
+const BITS: Readonly<Record<string, boolean>> = { 0: false, 1: true };
+const GDTS = words<'flat' | 'none'>('flat', 'none');
+const ENGINES = words<'auto' | EngineName>('auto', 'unicorn.js', 'libunicorn');
+const FORMATS = words<'text' | 'json'>('text', 'json');
+const SYNTAXES = words<Syntax>('att', 'intel');
+const LEVELS = words<LogLevel>(...LOG_LEVELS);
+
+/** An option whose value is parsed strictly; what cannot be taken is a usage error that names the option. */
+function option<T>(flags: string, description: string, parse: (text: string) => T): Option {
+  const definition = new Option(flags, description);
+  return definition.argParser(text => {
+    try {
+      return parse(text);
+    } catch (error) {
+      if (error instanceof ValueError)
+        throw new UsageError('bad-value', `${definition.long} is ${error.message}`);
+      throw error;
+    }
+  });
+}
+
+const formatOption = (): Option =>
+  option('--format <format>', 'text or json', parseChoice(FORMATS)).default('text');
+
+const EXIT_CODES = `
+Exit codes:
+  0  stopped and reported: any trap, hypercall, halt, --until
+  2  the command line is wrong
+  3  this image cannot be run, or not this way
+  4  trouble with the engine, the host or startup32 itself
+  6  the guest died: shutdown (triple fault)
+  7  the instruction budget or the time was spent
+  130  interrupted`;
+
+/** @param exit receives the exit code of a command that ran. */
+export function createProgram(io: Io, exit: (code: number) => void): Command {
+  const { version } = createRequire(import.meta.url)('startup32/package.json') as { version: string };
+  const program = new Command('startup32')
+    .description(
+      'Start a 32-bit x86 kernel as a loader or hypervisor would, and see what traps first, and why',
+    )
+    .version(version)
+    .exitOverride()
+    .configureOutput({
+      writeOut: text => io.stdout.write(text),
+      writeErr: text => io.stderr.write(text),
+      // `main` writes every error in one form.
+      outputError: () => {},
+    });
+
+  runOptions(program.command('run').description('run an image to its first stop and report it'))
+    .addHelpText('after', EXIT_CODES)
+    .action(async (image: string, options) => {
+      const { run } = await import('./run.ts');
+      exit(await run(image, options, io));
+    });
+
+  program
+    .command('inspect')
+    .description('show what an image says about itself, and which protocols can start it')
+    .argument('<image>', 'an ELF vmlinux or a bzImage')
+    .option('--symbols <file>', 'a System.map whose symbols stand for those of the image')
+    .addOption(formatOption())
+    .action(async (image: string, options) => {
+      const { inspect } = await import('./inspect.ts');
+      exit(await inspect(image, options, io));
+    });
+
+  program
+    .command('protocols')
+    .description('list the boot protocols and their knobs')
+    .addOption(formatOption())
+    .action(async options => {
+      const { protocols } = await import('./protocols.ts');
+      exit(await protocols(options, io));
+    });
+
+  return program;
+}
+
+/** The values of `run`'s options after parsing: see {@link runOptions} for what each means. */
+export interface RunFlags {
+  readonly as?: string;
+  readonly ring?: Ring;
+  readonly paging?: PagingMode;
+  readonly gdt?: 'flat' | 'none';
+  readonly keepSegments?: boolean;
+  readonly subarch?: number;
+  readonly memory?: number;
+  readonly cmdline?: string;
+  readonly initrd?: string;
+  readonly loadAddress?: number;
+  readonly poison?: boolean;
+  readonly cpu?: string;
+  readonly symbols?: string;
+  readonly until?: ReturnType<typeof parseTarget>;
+  readonly instructions?: number;
+  readonly timeout?: number;
+  readonly engine?: 'auto' | EngineName;
+  readonly libunicorn?: string;
+  readonly format: 'text' | 'json';
+  readonly syntax: Syntax;
+  readonly serial?: boolean;
+  readonly logLevel?: LogLevel;
+}
+
+function runOptions(command: Command): Command {
+  return command
+    .argument('<image>', 'an ELF vmlinux or a bzImage')
+    .option('--as <protocol>', 'the boot protocol (startup32 protocols lists them)')
+    .optionsGroup('Knobs of the protocol:')
+    .addOption(option('--ring <0..3>', 'the ring that the kernel starts in', parseChoice(RINGS)))
+    .addOption(option('--paging <mode>', 'paging at entry: off, on or pae', parseChoice(PAGING)))
+    .addOption(option('--gdt <kind>', 'a GDT that segment loads can use: flat or none', parseChoice(GDTS)))
+    .addOption(option('--keep-segments <0|1>', 'KEEP_SEGMENTS in loadflags', parseChoice(BITS)))
+    .addOption(option('--subarch <number>', 'hardware_subarch in boot_params', parseNumber))
+    .addOption(option('--memory <size>', 'RAM, e.g. 64M', parseSize))
+    .option('--cmdline <text>', 'the kernel command line')
+    .option('--initrd <file>', 'an initial RAM disk')
+    .addOption(option('--load-address <address>', 'where to load a relocatable bzImage', parseAddress))
+    .option('--poison', 'fill memory that the protocol does not define with a pattern')
+    .option('--cpu <model>', 'what cpuid shows')
+    .optionsGroup('The run:')
+    .addOption(option('--until <place>', 'stop before SYMBOL, SYMBOL+0xOFFSET or 0xADDRESS', parseTarget))
+    .addOption(
+      option('-n, --instructions <number>', 'budget, or unlimited (default: 50 million)', parseInstructions),
+    )
+    .addOption(option('--timeout <seconds>', 'wall-clock time to spend (default: none)', parseSeconds))
+    .option('--symbols <file>', 'a System.map whose symbols stand for those of the image')
+    .addOption(
+      option('--engine <name>', 'auto, unicorn.js or libunicorn (default: auto)', parseChoice(ENGINES)),
+    )
+    .option('--libunicorn <path>', 'the native library')
+    .optionsGroup('The report:')
+    .addOption(formatOption())
+    .addOption(option('--syntax <syntax>', 'att or intel', parseChoice(SYNTAXES)).default('att'))
+    .option('--serial', "the kernel's serial output: live on stderr, and in the report")
+    .addOption(
+      option('--log-level <level>', `logs on stderr: ${LOG_LEVELS.join(', ')}`, parseChoice(LEVELS)),
+    );
+}

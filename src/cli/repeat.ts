@@ -1,0 +1,31 @@
+/** The command line that repeats a run: only what differs from the defaults, and everything that decides the Stop. */
+import { describeKnobs, type KnobbedProtocol } from '../../boot-protocols/knobs.ts';
+import type { EntryState } from '../../emulator/entry-state.ts';
+import type { RunFlags } from './program.ts';
+import { shellQuote } from './quote.ts';
+
+export function repeatCommand(
+  image: string,
+  flags: RunFlags,
+  protocol: KnobbedProtocol,
+  entry: EntryState,
+): string {
+  const words = ['startup32', 'run', image, '--as', protocol.name, ...knobWords(flags, protocol, entry)];
+  if (flags.until) words.push('--until', flags.until.text);
+  if (flags.instructions !== undefined)
+    words.push('-n', Number.isFinite(flags.instructions) ? String(flags.instructions) : 'unlimited');
+  if (flags.timeout !== undefined) words.push('--timeout', String(flags.timeout / 1000));
+  if (flags.symbols !== undefined) words.push('--symbols', flags.symbols);
+  if (flags.engine !== undefined && flags.engine !== 'auto') words.push('--engine', flags.engine);
+  if (flags.libunicorn !== undefined) words.push('--libunicorn', flags.libunicorn);
+  return words.map(shellQuote).join(' ');
+}
+
+function knobWords(flags: RunFlags, protocol: KnobbedProtocol, entry: EntryState): string[] {
+  return describeKnobs(protocol).flatMap(knob => {
+    const value = entry.knobs[knob.flag.slice(2)];
+    if (value === undefined || value === knob.default) return [];
+    if (knob.knob === 'initrd') return flags.initrd === undefined ? [] : [knob.flag, flags.initrd];
+    return knob.values === '' ? [knob.flag] : [knob.flag, value];
+  });
+}

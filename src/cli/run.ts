@@ -1,0 +1,97 @@
+/** `startup32 run IMAGE --as PROTOCOL`: to the first stop, and its report. */
+import { readFile } from 'node:fs/promises';
+import { findProtocol, type KnobbedProtocol, PROTOCOLS } from '../../boot-protocols/index.ts';
+import type { BootOptions } from '../../boot-protocols/protocol.ts';
+import type { EntryState } from '../../emulator/entry-state.ts';
+import { boot, report } from '../boot.ts';
+import type { KernelImage } from '../kernel-image/index.ts';
+import { loadImage } from '../load-image.ts';
+import { createNames } from '../report/names.ts';
+import { textReport } from '../report/text.ts';
+import { UsageError } from './errors.ts';
+import { exitCodeOf } from './exit-codes.ts';
+import type { Io } from './io.ts';
+import { createLog } from './log.ts';
+import type { Target } from './parse.ts';
+import type { RunFlags } from './program.ts';
+import { repeatCommand } from './repeat.ts';
+import { didYouMean } from './suggest.ts';
+
+export async function run(path: string, flags: RunFlags, io: Io): Promise<number> {
+  const protocol = chosenProtocol(flags.as);
+  const log = await createLog(flags.logLevel, io.stderr);
+  const image = await loadImage(path, { ...(flags.symbols !== undefined && { systemMap: flags.symbols }) });
+  log.info({ image: image.name, format: image.format, size: image.size }, 'image read');
+  const serial: Uint8Array[] = [];
+  await using machine = await boot(image, {
+    as: protocol.name,
+    ...(await knobs(flags)),
+    ...(flags.engine !== undefined && { engine: flags.engine }),
+    ...(flags.libunicorn !== undefined && { libunicorn: flags.libunicorn }),
+    ...(flags.serial === true && {
+      onSerial: (bytes: Uint8Array) => {
+        serial.push(bytes.slice());
+        io.stderr.write(bytes.slice());
+      },
+    }),
+  });
+  const { entry, engine } = machine;
+  log.info({ protocol: entry.protocol, knobs: entry.knobs, engine }, 'machine ready');
+  const stop = await machine.runAsync({
+    ...(flags.until && { until: resolveTarget(flags.until, image, entry) }),
+    ...(flags.instructions !== undefined && { instructions: flags.instructions }),
+    ...(flags.timeout !== undefined && { timeout: flags.timeout }),
+    ...(io.signal && { signal: io.signal }),
+  });
+  log.info({ kind: stop.kind, instructions: stop.instructions, counted: stop.counted }, 'stopped');
+  const result = report(machine, image, stop, {
+    syntax: flags.syntax,
+    command: repeatCommand(path, flags, protocol, entry),
+    ...(flags.serial === true && { serial: Buffer.concat(serial) }),
+  });
+  io.stdout.write(
+    flags.format === 'json'
+      ? `${JSON.stringify(result, null, 2)}\n`
+      : textReport(result, { color: io.color }),
+  );
+  return exitCodeOf(stop.kind);
+}
+
+function chosenProtocol(name: string | undefined): KnobbedProtocol {
+  if (name !== undefined) return findProtocol(name);
+  const names = PROTOCOLS.map(protocol => protocol.name);
+  throw new UsageError('missing-protocol', `--as is missing; expected one of ${names.join(', ')}`);
+}
+
+/** The flags that are knobs, as the protocols take them. */
+async function knobs(flags: RunFlags): Promise<BootOptions> {
+  const { ring, paging, gdt, keepSegments, subarch, memory, cmdline, loadAddress, poison, cpu, initrd } =
+    flags;
+  const given = { ring, paging, gdt, keepSegments, subarch, memory, cmdline, loadAddress, poison, cpu };
+  const options: BootOptions = Object.fromEntries(
+    Object.entries(given).filter(([, value]) => value !== undefined),
+  );
+  return initrd === undefined ? options : { ...options, initrd: await readInitrd(initrd) };
+}
+
+async function readInitrd(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    const reason = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    throw new UsageError('unreadable-initrd', `--initrd names "${path}", which cannot be read (${reason})`);
+  }
+}
+
+function resolveTarget(target: Target, image: KernelImage, entry: EntryState): number {
+  if (target.symbol === undefined) return target.offset;
+  const address = createNames(image, entry).address(target.symbol);
+  if (address === undefined) {
+    const known = image.symbols.map(symbol => symbol.name);
+    throw new UsageError(
+      'unknown-symbol',
+      `--until names "${target.symbol}", which is none of the ${known.length} symbols of ${image.name}${didYouMean(target.symbol, known)}`,
+    );
+  }
+  return (address + target.offset) >>> 0;
+}

@@ -1,0 +1,177 @@
+/** Stops at an instruction for what it is: privilege, flags lost silently, opcodes that raise #UD. */
+import type { PrivilegeRule } from '../../../emulator/privilege/index.ts';
+import type { FlagChange, StopOf } from '../../../emulator/stop.ts';
+import { BAD_INSTRUCTION } from '../disassemble.ts';
+import { exceptionName, exceptionTitle } from '../exceptions.ts';
+import { hex8, hex16, hex32, hexBytes } from '../hex.ts';
+import type { Facts } from '../schema.ts';
+import { type Explainer, type Explainers, type Explanation, type Scene, whoRuns } from './scene.ts';
+
+/** A rule's condition that is longer than this does not go into a headline. */
+const SHORT_CONDITION = 24;
+const UD2 = '0f 0b';
+const XEN_PREFIX = '0f 0b 78 65 6e';
+
+const titleOf = (
+  stop: { readonly exception?: Parameters<typeof exceptionTitle>[0] },
+  otherwise: string,
+): string => (stop.exception ? exceptionTitle(stop.exception) : otherwise);
+
+/** `CPL = 0` of the rule table, as the headline says it: `CPL 0`. */
+const requirement = (rule: PrivilegeRule | undefined, fallback: string): string =>
+  rule && rule.condition.length <= SHORT_CONDITION ? rule.condition.replaceAll(' = ', ' ') : fallback;
+
+/** What the rule needs, what there is, what comes of it, and why the rule is there. */
+function ruleSentence(rule: PrivilegeRule | undefined, scene: Scene): string {
+  const levels = `CPL is ${scene.cpl} and IOPL is ${scene.iopl}`;
+  if (!rule) return `Here ${levels}.`;
+  return `${rule.instruction} needs ${rule.condition}; here ${levels}. Result: ${rule.result}. ${rule.reason} (${rule.citation})`;
+}
+
+const privileged: Explainer<'privileged-instruction'> = (stop, scene) => {
+  const rule = scene.rule(stop.rule);
+  const needs = requirement(rule, 'CPL 0');
+  return {
+    title: titleOf(stop, '#GP(0)'),
+    claims: [
+      `${scene.instruction} needs ${needs}, and ${whoRuns(scene)}`,
+      `${scene.mnemonic} needs ${needs}, and ${whoRuns(scene)}`,
+      `${scene.mnemonic} needs ${needs}; under ${scene.entry.protocol} CPL is ${scene.cpl}`,
+      `${scene.mnemonic} needs ${needs}; CPL is ${scene.cpl}`,
+    ],
+    why: ruleSentence(rule, scene),
+    ...(rule && { rule }),
+    details: [],
+    facts: { rule: stop.rule },
+  };
+};
+
+function portFacts(stop: StopOf<'iopl-sensitive-instruction'>): Facts {
+  if (!stop.port) return {};
+  const { number, size, direction, value } = stop.port;
+  return { port: hex16(number), size, direction, ...(value !== undefined && { value: hex32(value) }) };
+}
+
+function portDetail(stop: StopOf<'iopl-sensitive-instruction'>): string[] {
+  if (!stop.port) return [];
+  const { number, size, direction, value } = stop.port;
+  const what = direction === 'in' ? 'read from' : 'write to';
+  const written = value === undefined ? '' : ` of ${hex32(value)}`;
+  return [`${size}-byte ${what} port ${hex16(number)}${written}`];
+}
+
+const ioplSensitive: Explainer<'iopl-sensitive-instruction'> = (stop, scene) => {
+  const rule = scene.rule(stop.rule);
+  const levels = `CPL ${scene.cpl} with IOPL ${scene.iopl}`;
+  const needs = 'needs CPL <= IOPL';
+  const under = `under ${scene.entry.protocol} CPL is ${scene.cpl} and IOPL ${scene.iopl}`;
+  return {
+    title: titleOf(stop, '#GP(0)'),
+    claims: [
+      ...(scene.cpl === scene.entry.ring
+        ? [`${scene.instruction} ${needs}, and ${scene.entry.protocol} runs this kernel at ${levels}`]
+        : []),
+      `${scene.instruction} ${needs}; ${under}`,
+      `${scene.mnemonic} ${needs}; ${under}`,
+      `${scene.mnemonic} ${needs}; CPL is ${scene.cpl}, IOPL ${scene.iopl}`,
+    ],
+    why: ruleSentence(rule, scene),
+    ...(rule && { rule }),
+    details: portDetail(stop),
+    facts: { rule: stop.rule, ...portFacts(stop) },
+  };
+};
+
+const lostFlag = ({ flag, requested, resulting }: FlagChange): string =>
+  `${flag} stays ${resulting} (asked: ${requested})`;
+
+/** popf and iret: the CPU says nothing, so the report does. */
+function flagsLost(stop: StopOf<'popf' | 'iret'>, scene: Scene): Explanation {
+  const rule = scene.rule(stop.rule);
+  const lost = stop.lost.map(lostFlag).join(', ');
+  const levels = `CPL ${scene.cpl}, IOPL ${scene.iopl}`;
+  return {
+    title: stop.kind,
+    claims: [`${lost}; no fault says so at ${levels}`, `${lost}, silently: ${levels}`, `${lost}, silently`],
+    why: ruleSentence(rule, scene),
+    ...(rule && { rule }),
+    details: [
+      `EFLAGS now ${hex32(stop.current)}, requested ${hex32(stop.requested)}, resulting ${hex32(stop.resulting)}`,
+    ],
+    facts: {
+      rule: stop.rule,
+      operandSize: stop.operandSize,
+      current: hex32(stop.current),
+      requested: hex32(stop.requested),
+      resulting: hex32(stop.resulting),
+      lost: stop.lost.map(change => change.flag).join(' '),
+    },
+  };
+}
+
+const invalidOpcode: Explainer<'invalid-opcode'> = (stop, scene) => {
+  const bytes = stop.instruction ? hexBytes(stop.instruction.bytes) : '';
+  const model = scene.entry.platform.cpuModel;
+  const deliberate = bytes.startsWith(UD2);
+  return {
+    title: titleOf(stop, '#UD'),
+    claims: deliberate
+      ? ['ud2 raises #UD by definition: the kernel gave up here on purpose', 'ud2: the kernel gave up here']
+      : scene.instruction === BAD_INSTRUCTION
+        ? [`the bytes ${bytes} are no instruction`]
+        : [
+            `${scene.instruction} (${bytes}) is no valid instruction here for CPU model ${model}`,
+            `${scene.instruction} is no valid instruction here`,
+            `${scene.mnemonic} is no valid instruction here`,
+          ],
+    why: deliberate
+      ? 'UD2 has one purpose, to raise #UD (SDM vol. 2, UD). Kernels place it where no way on exists, e.g. BUG().'
+      : `The CPU raises #UD for an opcode it does not have, or that is not allowed in this mode or with this operand or prefix (SDM vol. 3, 6.15, interrupt 6). The CPU model is ${model}.`,
+    details: [],
+    facts: {},
+  };
+};
+
+const forcedEmulation: Explainer<'forced-emulation'> = (stop, scene) => ({
+  title: titleOf(stop, '#UD'),
+  claims: [
+    `ud2 "xen" ${stop.prefixed} asks Xen to emulate ${stop.prefixed}`,
+    `ud2 "xen" ${stop.prefixed} asks Xen for it`,
+  ],
+  why: `The bytes ${XEN_PREFIX} (ud2, then "xen" in ASCII) in front of ${stop.prefixed} are Xen's forced-emulation prefix: Xen finds it in its #UD handler, emulates ${stop.prefixed} and goes on behind it. ${stop.prefixed} itself does not trap outside ring 0, so a guest that wants Xen's answer has to ask. Here CPL is ${scene.cpl}.`,
+  details: [],
+  facts: { prefixed: stop.prefixed },
+});
+
+const exception: Explainer<'exception'> = (stop, scene) => {
+  const vector = stop.exception?.vector;
+  const name = vector === undefined ? 'exception' : exceptionName(vector).name;
+  return {
+    title: titleOf(stop, 'exception'),
+    claims: [`${name} in ${scene.instruction}`, `${name} in ${scene.mnemonic}`, name],
+    why:
+      vector === undefined
+        ? 'The CPU raised an exception.'
+        : `The CPU raised vector ${hex8(vector)}; what can raise it stands in SDM vol. 3, 6.15, interrupt ${vector}.`,
+    details: [],
+    facts: {},
+  };
+};
+
+export const INSTRUCTION_EXPLAINERS: Explainers<
+  | 'privileged-instruction'
+  | 'iopl-sensitive-instruction'
+  | 'popf'
+  | 'iret'
+  | 'invalid-opcode'
+  | 'forced-emulation'
+  | 'exception'
+> = {
+  'privileged-instruction': privileged,
+  'iopl-sensitive-instruction': ioplSensitive,
+  popf: flagsLost,
+  iret: flagsLost,
+  'invalid-opcode': invalidOpcode,
+  'forced-emulation': forcedEmulation,
+  exception,
+};

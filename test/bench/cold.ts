@@ -1,0 +1,54 @@
+/** A cold start: the time from starting the program to its end, report included, and the most memory it held. */
+import { spawnSync } from 'node:child_process';
+import type { EngineName } from '../../emulator/unicorn/api.ts';
+import { type Measured, ROOT } from './images.ts';
+import { type Row, time } from './measure.ts';
+
+const CLI = `${ROOT}dist/src/cli/main.js`;
+/** Prints the peak of the resident set when the program ends, without changing the program. */
+const PRINT_PEAK =
+  'data:text/javascript,process.on("exit",()=>console.error(process.resourceUsage().maxRSS))';
+
+const REACH_COLD_MS = 450;
+const REACH_RSS_MIB = 200;
+
+export async function coldRows(engine: EngineName, measured: Measured, protocol: string): Promise<Row[]> {
+  const arguments_ = ['run', measured.path, '--as', protocol, '--engine', engine];
+  const spawn = (nodeOptions: readonly string[] = []) => {
+    const { status, stderr } = spawnSync(process.execPath, [...nodeOptions, CLI, ...arguments_], {
+      encoding: 'utf8',
+    });
+    if (status !== 0) throw new Error(`startup32 ${arguments_.join(' ')} exits with ${status}: ${stderr}`);
+    return stderr;
+  };
+  const what = `run --as ${protocol}`;
+  const timing = (
+    await time([{ name: what, run: () => void spawn() }], {
+      iterations: 9,
+      time: 0,
+      warmupIterations: 1,
+    })
+  ).get(what);
+  if (timing === undefined) throw new Error('no timing');
+  const peaks = [1, 2, 3].map(() => Number(spawn(['--import', PRINT_PEAK]).trim().split('\n').at(-1)) / 1024);
+  const common = { image: measured.label, engine, what };
+  return [
+    {
+      ...common,
+      group: 'cold',
+      value: timing.median,
+      unit: 'ms',
+      samples: timing.samples,
+      ...(engine === 'unicorn.js' && { reach: REACH_COLD_MS }),
+    },
+    {
+      ...common,
+      group: 'memory',
+      what: `${what}, peak RSS`,
+      value: peaks.sort((a, b) => a - b)[1] ?? Number.NaN,
+      unit: 'MiB',
+      samples: peaks.length,
+      reach: REACH_RSS_MIB,
+    },
+  ];
+}

@@ -1,0 +1,176 @@
+import { describe, expect, it } from 'vitest';
+import { findProtocol, PROTOCOLS } from '../../boot-protocols/index.ts';
+import { LGUEST_REACTIONS } from '../../boot-protocols/lguest/host.ts';
+import type { Reaction } from '../../boot-protocols/protocol.ts';
+import { XEN_REACTIONS } from '../../boot-protocols/xen/host.ts';
+import { IOPL_RULES } from '../../emulator/privilege/iopl.ts';
+import { PRIVILEGED_RULES } from '../../emulator/privilege/privileged.ts';
+import { SILENT_RULES } from '../../emulator/privilege/silent.ts';
+import type { Stop } from '../../emulator/stop.ts';
+import { ALL_STOPS, common, STOPS } from '../support/stops.ts';
+import { bzImage, vmlinux } from './images.ts';
+
+const privileged = (rule: string, bytes = '90'): Stop => ({
+  ...common(bytes),
+  kind: 'privileged-instruction',
+  rule,
+  exception: { vector: 13, errorCode: 0 },
+});
+
+const iopl = (rule: string): Stop => ({
+  ...common(),
+  kind: 'iopl-sensitive-instruction',
+  rule,
+  exception: { vector: 13, errorCode: 0 },
+});
+
+const reaction = (protocol: string, stop: Stop): Reaction => findProtocol(protocol).reaction(stop);
+
+describe.each(PROTOCOLS.map(protocol => [protocol.name, protocol] as const))('%s', (_, protocol) => {
+  it.each(ALL_STOPS.map(stop => [stop.kind, stop] as const))('has a whole sentence for %s', (_kind, stop) => {
+    const { sentence } = protocol.reaction(stop);
+    expect(sentence).toMatch(/^[A-Z“a-z].*[.]$/s);
+    expect(sentence).not.toContain('undefined');
+  });
+
+  it.each(ALL_STOPS.map(stop => [stop.kind, stop] as const))(
+    'advises on %s without empty lines',
+    (_kind, stop) => {
+      for (const image of [vmlinux(), bzImage()]) {
+        for (const line of protocol.advice(stop, image)) expect(line.trim()).not.toBe('');
+      }
+    },
+  );
+
+  it('never says that someone hears of a popf that loses IF', () => {
+    expect(protocol.reaction(STOPS.popf).outcome).toBe('nothing');
+  });
+});
+
+describe('lguest (Linux 4.13 tools/lguest/lguest.c, emulate_insn)', () => {
+  it('skips cli, emulates in and out, and nothing else', () => {
+    expect(reaction('lguest', iopl('cli')).outcome).toBe('skips');
+    expect(reaction('lguest', iopl('in')).outcome).toBe('emulates');
+    expect(reaction('lguest', iopl('out')).outcome).toBe('emulates');
+    for (const rule of ['sti', 'ins', 'outs']) expect(reaction('lguest', iopl(rule)).outcome).toBe('kills');
+  });
+
+  it.each(['lgdt', 'lidt', 'lldt', 'hlt', 'clts', 'rdmsr', 'wrmsr', 'mov-to-cr', 'mov-from-cr'])(
+    'kills on %s',
+    rule => {
+      const { outcome, sentence } = reaction('lguest', privileged(rule));
+      expect(outcome).toBe('kills');
+      expect(sentence).toContain('unhandled trap 13');
+    },
+  );
+
+  it('emulates for ring 1 only', () => {
+    const stop = iopl('cli');
+    expect(reaction('lguest', { ...stop, cpu: { ...stop.cpu, cpl: 3 } }).outcome).toBe('kills');
+  });
+
+  it.each([
+    [1, 'handles', 'LHCALL_LGUEST_INIT'],
+    [16, 'handles', 'LHCALL_LOAD_TLS'],
+    [17, 'kills', 'LHCALL_NOTIFY'],
+    [99, 'kills', 'number 99'],
+  ])('makes of hypercall %i: %s', (number, outcome, name) => {
+    const stop: Stop = {
+      ...common('cd 1f'),
+      kind: 'hypercall',
+      via: 'int',
+      vector: 0x1f,
+      number,
+      arguments: [],
+    };
+    expect(reaction('lguest', stop)).toMatchObject({ outcome });
+    expect(reaction('lguest', stop).sentence).toContain(name);
+  });
+});
+
+describe('xen (Xen 4.14 xen/arch/x86/pv/emul-priv-op.c)', () => {
+  it.each(['clts', 'wbinvd', 'rdmsr', 'wrmsr', 'rdtsc', 'xsetbv', 'mov-to-dr', 'mov-from-dr'])(
+    'emulates %s',
+    rule => {
+      expect(reaction('xen', privileged(rule)).outcome).toBe('emulates');
+    },
+  );
+
+  it.each(['hlt', 'invlpg', 'lgdt', 'lidt', 'lldt', 'ltr', 'lmsw', 'invd'])('does not emulate %s', rule => {
+    expect(reaction('xen', privileged(rule)).outcome).toBe('kills');
+  });
+
+  it.each([
+    ['mov %eax,%cr0', 'mov-to-cr', '0f 22 c0', 'TS only'],
+    ['mov %eax,%cr3', 'mov-to-cr', '0f 22 d8', 'NEW_BASEPTR'],
+    ['mov %eax,%cr4', 'mov-to-cr', '0f 22 e0', 'CR4'],
+    ['mov %cr2,%ecx', 'mov-from-cr', '0f 20 d1', 'CR2'],
+    ['mov %cr3,%eax with a prefix', 'mov-from-cr', '66 0f 20 d8', 'L3'],
+  ])('says what it makes of %s', (_, rule, bytes, words) => {
+    const { outcome, sentence } = reaction('xen', privileged(rule, bytes));
+    expect(outcome).toBe('emulates');
+    expect(sentence).toContain(words);
+  });
+
+  it('does not emulate mov to CR8', () => {
+    expect(reaction('xen', privileged('mov-to-cr', '0f 22 f8')).outcome).toBe('kills');
+  });
+
+  it('emulates the forced-emulation prefix', () => {
+    expect(reaction('xen', STOPS['forced-emulation']).outcome).toBe('emulates');
+  });
+
+  it.each([
+    [21, 'vm_assist'],
+    [11, '-ENOSYS'],
+  ])('takes hypercall %i by its gate: %s', (number, words) => {
+    const stop: Stop = {
+      ...common('cd 82'),
+      kind: 'hypercall',
+      via: 'int',
+      vector: 0x82,
+      number,
+      arguments: [],
+    };
+    expect(reaction('xen', stop)).toMatchObject({ outcome: 'handles' });
+    expect(reaction('xen', stop).sentence).toContain(words);
+  });
+});
+
+describe('pc: only the CPU is there', () => {
+  it('names the handler in the kernel’s own IDT', () => {
+    const stop: Stop = {
+      ...common('0f 0b'),
+      kind: 'invalid-opcode',
+      exception: { vector: 6 },
+      delivery: { to: 'gate', selector: 0x10, offset: 0x101234 },
+    };
+    const { outcome, sentence } = reaction('pc', stop);
+    expect(outcome).toBe('cpu-delivers');
+    expect(sentence).toContain('#UD');
+    expect(sentence).toContain('0x10:0x101234');
+  });
+
+  it('says why there is no handler', () => {
+    const stop: Stop = {
+      ...common('0f 0b'),
+      kind: 'invalid-opcode',
+      exception: { vector: 6 },
+      delivery: { to: 'shutdown', reason: 'idt-limit' },
+    };
+    expect(reaction('pc', stop)).toMatchObject({ outcome: 'kills' });
+    expect(reaction('pc', stop).sentence).toContain('limit of the IDT');
+  });
+
+  it('advises ring 0 for a kernel that was deprivileged', () => {
+    expect(findProtocol('pc').advice(iopl('cli'), vmlinux())[0]).toContain('--ring 0');
+  });
+});
+
+it.each([
+  ['lguest', LGUEST_REACTIONS],
+  ['xen', XEN_REACTIONS],
+])('%s says something of its own for every privilege rule', (_, table) => {
+  const ids = [...PRIVILEGED_RULES, ...IOPL_RULES, ...SILENT_RULES].map(rule => rule.id);
+  expect(Object.keys(table.rules).sort()).toEqual(ids.sort());
+});

@@ -1,0 +1,41 @@
+/** The built command as a process of its own: exit code, streams, a pipe that is closed early. */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { expect, it, type TestContext } from 'vitest';
+
+const BIN = 'dist/src/cli/main.js';
+
+function startup32(context: TestContext, script: string) {
+  if (!existsSync(BIN)) context.skip(`${BIN} is not built: npm run build makes it`);
+  return spawnSync('sh', ['-c', script], { encoding: 'utf8' });
+}
+
+it('prints the report on stdout and ends in 0', context => {
+  const { status, stdout, stderr } = startup32(
+    context,
+    `node ${BIN} run images/native/native.elf --as lguest`,
+  );
+  expect(stdout).toMatch(/^#GP\(0\) at startup_32\+0x1 \(0x00100001\): cli needs CPL <= IOPL/);
+  expect(stdout).not.toContain('\u001b');
+  expect(stderr).toBe('');
+  expect(status).toBe(0);
+});
+
+it('prints no stack trace for a bad image', context => {
+  const { status, stdout, stderr } = startup32(context, `node ${BIN} run package.json --as lguest`);
+  expect(stdout).toBe('');
+  expect(stderr).toMatch(/^startup32: not-a-kernel: [^\n]*\n$/);
+  expect(status).toBe(3);
+});
+
+it('is quiet when the reader of a pipe goes away, and keeps its exit code', context => {
+  const command = `node ${BIN} inspect images/native/native.elf`;
+  const { stderr } = startup32(context, `{ ${command}; echo "exit $?" >&2; } | true`);
+  expect(stderr).toBe('exit 0\n');
+});
+
+it('does not start at all without an image, and says so', context => {
+  const { status, stderr } = startup32(context, `node ${BIN} run`);
+  expect(stderr).toBe("startup32: missing-argument: missing required argument 'image'\n");
+  expect(status).toBe(2);
+});

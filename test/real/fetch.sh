@@ -1,0 +1,202 @@
+#!/usr/bin/env bash
+# Fetches the real kernels that the tests and the benchmark run, and the native Unicorn, as Debian packages.
+#
+#   test/real/fetch.sh            fetch what is missing, then print NAME=PATH lines
+#   test/real/fetch.sh --refresh  fetch everything again (Debian's point releases bring newer kernels)
+#
+# Everything goes to ${STARTUP32_CACHE:-${XDG_CACHE_HOME:-~/.cache}/startup32}; the system is not changed and root is
+# not needed. The archive, its options and its keyring are the ones in this machine's own apt sources; only the suite
+# is replaced, in a private apt root. Needs: apt, dpkg, flock, awk (all essential or required on Debian).
+set -euo pipefail
+exec </dev/null
+
+# The suite whose packages the tests were written against, and the first suite with Unicorn 2.1.
+KERNEL_SUITE=bookworm
+UNICORN_SUITE=trixie
+
+cache=${STARTUP32_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/startup32}
+packages=$cache/packages
+
+say() { printf 'fetch: %s\n' "$*" >&2; }
+die() { say "$@"; exit 1; }
+
+refresh=no
+case "${1-}" in
+  '') ;;
+  --refresh) refresh=yes ;;
+  -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
+  *) die "unknown argument '$1'; expected --refresh or nothing" ;;
+esac
+
+# The machine's own release, to tell Debian's sources from anything else's by the suites that they name.
+check_machine() {
+  local id='' codename=''
+  if [ -r /etc/os-release ]; then
+    id=$(. /etc/os-release && printf %s "${ID-}")
+    codename=$(. /etc/os-release && printf %s "${VERSION_CODENAME-}")
+  fi
+  [ "$id" = debian ] && [ -n "$codename" ] ||
+    die "this machine is '${id:-unknown}', not a Debian release: the real kernels come from Debian packages, so their tests cannot run here"
+  for tool in apt-get apt-cache dpkg flock awk; do
+    command -v "$tool" >/dev/null || die "$tool is not installed; it is needed to fetch Debian packages"
+  done
+  machine_codename=$codename
+}
+
+# debian_sources SUITE: the machine's Debian sources as one-line entries, moved to SUITE (with -updates and -security).
+# Both forms of sources.list(5) are read; a third party's source is left out by its suite name or its keyring.
+debian_sources() {
+  local file
+  for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
+    [ -r "$file" ] || continue
+    case $file in
+      *.sources) awk -v from="$machine_codename" -v to="$1" '
+        function emit(   i, j, u, s, options) {
+          if (types ~ /(^| )deb( |$)/ && tolower(enabled) != "no" && components ~ /(^| )main( |$)/ &&
+              (keyring == "" || keyring ~ /debian-archive/)) {
+            options = (keyring == "" ? "" : " signed-by=" keyring) (trusted == "" ? "" : " trusted=" trusted)
+            u = split(uris, uri, " "); s = split(suites, suite, " ")
+            for (i = 1; i <= u; i++) for (j = 1; j <= s; j++) line(options, uri[i], suite[j])
+          }
+          types = uris = suites = components = keyring = trusted = enabled = ""
+        }
+        function line(options, uri, suite) {
+          if (suite != from && suite != from "-updates" && suite != from "-security") return
+          sub(from, to, suite)
+          print "deb " (options == "" ? "" : "[" substr(options, 2) "] ") uri " " suite " main"
+        }
+        /^#/ { next }
+        /^[ \t]*$/ { emit(); field = ""; next }
+        /^[^ \t]/ { colon = index($0, ":"); field = tolower(substr($0, 1, colon - 1)); $0 = substr($0, colon + 1) }
+        {
+          gsub(/[ \t]+/, " "); sub(/^ /, ""); sub(/ $/, "")
+          if (field == "types") types = types " " $0
+          if (field == "uris") uris = uris " " $0
+          if (field == "suites") suites = suites " " $0
+          if (field == "components") components = components " " $0
+          if (field == "signed-by") keyring = keyring $0
+          if (field == "trusted") trusted = $0
+          if (field == "enabled") enabled = $0
+        }
+        END { emit() }' "$file" ;;
+      *) awk -v from="$machine_codename" -v to="$1" '
+        $1 != "deb" { next }
+        {
+          options = ""; at = 2
+          if ($2 ~ /^\[/) {
+            while (at <= NF) {
+              word = $at; at++
+              last = word ~ /\]$/
+              gsub(/[\[\]]/, "", word)
+              if (word ~ /^(signed-by|trusted)=/) options = options " " word
+              if (last) break
+            }
+          }
+          if (options ~ /signed-by=/ && options !~ /debian-archive/) next
+          suite = $(at + 1); main = 0
+          for (i = at + 2; i <= NF; i++) if ($i == "main") main = 1
+          if (!main || (suite != from && suite != from "-updates" && suite != from "-security")) next
+          sub(from, to, suite)
+          print "deb " (options == "" ? "" : "[" substr(options, 2) "] ") $at " " suite " main"
+        }' "$file" ;;
+    esac
+  done | sort -u
+}
+
+# apt_root SUITE: makes a private apt root for one suite and reads its package lists.
+apt_root() {
+  local root=$cache/apt/$1 native
+  native=$(dpkg --print-architecture)
+  mkdir -p "$root/state/lists/partial" "$root/cache/archives/partial"
+  : >"$root/status"
+  debian_sources "$1" >"$root/sources.list"
+  [ -s "$root/sources.list" ] ||
+    die "found no Debian source for '$machine_codename' in /etc/apt/sources.list or /etc/apt/sources.list.d"
+  cat >"$root/apt.conf" <<CONF
+#clear APT::Architectures;
+APT::Architectures { "$native"; "amd64"; "i386"; };
+APT::Sandbox::User "root";
+APT::Default-Release "";
+Acquire::Languages "none";
+Acquire::Retries "3";
+Dir::State "$root/state";
+Dir::State::status "$root/status";
+Dir::Cache "$root/cache";
+Dir::Etc::SourceList "$root/sources.list";
+Dir::Etc::SourceParts "/dev/null";
+Dir::Etc::Preferences "/dev/null";
+Dir::Etc::PreferencesParts "/dev/null";
+CONF
+  say "reading the package lists of $1"
+  # One unreadable list (a mirror in the middle of an update) need not matter: the packages may be in another.
+  apt-get -c "$root/apt.conf" -qq update >&2 ||
+    say "some lists of $1 could not be read; if a missing key is named, install the newest debian-archive-keyring"
+}
+
+# unpack NAME SUITE PACKAGE: downloads one package and unpacks it to $packages/NAME, all of it or nothing.
+unpack() {
+  local root=$cache/apt/$2 work=$packages/.$1.$$
+  say "fetching $3 from $2"
+  rm -rf "$work"
+  mkdir -p "$work/deb" "$work/root"
+  (cd "$work/deb" && apt-get -c "$root/apt.conf" -qq download "$3" >&2) || { rm -rf "$work"; die "apt-get download $3 failed"; }
+  dpkg-deb -f "$work"/deb/*.deb Package Version Architecture >"$work/root/package.txt"
+  dpkg -x "$work"/deb/*.deb "$work/root"
+  rm -rf "$work/root/lib/modules" "${packages:?}/$1"
+  mv -T "$work/root" "$packages/$1"
+  rm -rf "$work"
+}
+
+# The newest Debian 6.1 kernel for i386 without PAE, by its ABI number.
+newest_kernel() {
+  apt-cache -c "$cache/apt/$KERNEL_SUITE/apt.conf" search --names-only '^linux-image-6\.1\.0-[0-9]+-686-unsigned$' |
+    awk '{ sub(/:.*/, "", $1); print $1 }' | sort -uV | tail -n 1
+}
+
+fetch_missing() {
+  local missing=() name kernel
+  for name in memtest86+ grub-xen linux-image; do
+    [ $refresh = no ] && [ -f "$packages/$name/package.txt" ] || missing+=("$name")
+  done
+  if [ ${#missing[@]} -gt 0 ]; then
+    check_machine
+    apt_root $KERNEL_SUITE
+    for name in "${missing[@]}"; do
+      case $name in
+        memtest86+) unpack memtest86+ $KERNEL_SUITE memtest86+:amd64 ;;
+        grub-xen) unpack grub-xen $KERNEL_SUITE grub-xen-host:amd64 ;;
+        linux-image)
+          kernel=$(newest_kernel)
+          [ -n "$kernel" ] || die "$KERNEL_SUITE has no package linux-image-6.1.0-*-686-unsigned for i386"
+          unpack linux-image $KERNEL_SUITE "$kernel:i386"
+          ;;
+      esac
+    done
+  fi
+  if [ $refresh = yes ] || [ ! -f "$packages/libunicorn/package.txt" ]; then
+    check_machine
+    apt_root $UNICORN_SUITE
+    unpack libunicorn $UNICORN_SUITE "libunicorn2t64:$(dpkg --print-architecture)"
+  fi
+}
+
+# print_path NAME GLOB: exactly one file must match.
+print_path() {
+  local found
+  found=$(compgen -G "$packages/$2" | sort -V | tail -n 1) || die "nothing matches $packages/$2; run $0 --refresh"
+  printf '%s=%s\n' "$1" "$found"
+}
+
+mkdir -p "$packages"
+exec 9>"$cache/lock"
+flock 9
+fetch_missing
+rm -rf "$cache/apt"
+flock -u 9
+
+print_path MEMTEST_IA32 'memtest86+/boot/memtest86+ia32.bin'
+print_path MEMTEST_X64 'memtest86+/boot/memtest86+x64.bin'
+print_path GRUB_XEN 'grub-xen/usr/lib/grub-xen/grub-i386-xen.bin'
+print_path GRUB_XEN_PVH 'grub-xen/usr/lib/grub-xen/grub-i386-xen_pvh.bin'
+print_path DEBIAN_KERNEL 'linux-image/boot/vmlinuz-*'
+print_path STARTUP32_LIBUNICORN 'libunicorn/usr/lib/*/libunicorn.so.2'
