@@ -1,6 +1,6 @@
 /**
  * Numbers of Unicorn's C API: include/unicorn/unicorn.h and include/unicorn/x86.h. They are the same in 1.0.3 and 2.1
- * (2.x dropped names, never moved a number); `test/unicorn/constants.test.ts` holds both builds to it.
+ * (2.x dropped names, never moved a number); `test/unicorn/registers.test.ts` holds both builds to it.
  */
 import type { GeneralRegister } from '../cpu-state.ts';
 import type { SegmentName } from '../segmentation.ts';

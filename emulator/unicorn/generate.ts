@@ -6,7 +6,7 @@
  * `node dist/emulator/unicorn/generate.js` (part of `npm run build`) writes the file and its licence beside the source
  * and into `dist`.
  */
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -130,7 +130,7 @@ function isUpToDate(generated: string, input: string): boolean {
   }
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
   try {
     generate(['emulator/unicorn', 'dist/emulator/unicorn'], { force: true });
   } catch (error) {

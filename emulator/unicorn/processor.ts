@@ -80,6 +80,8 @@ export class Processor {
   #passing = NOWHERE;
   /** Until of the last run: translated code that starts there may be nothing but an exit. */
   #lastUntil = NOWHERE;
+  /** The block before which an event stopped the run. */
+  #stoppedBefore = NOWHERE;
   #vector = -1;
   #access: MemoryAccess | undefined;
 
@@ -142,7 +144,9 @@ export class Processor {
     this.#watch = blocks;
     this.forgetStopPoints();
     const announce = (start: number, size: number): void => {
-      if (this.#events.block(start, size)) this.#uc.stop();
+      if (!this.#events.block(start, size)) return;
+      this.#stoppedBefore = start;
+      this.#uc.stop();
     };
     this.#watchHook =
       blocks === 'every'
@@ -187,16 +191,18 @@ export class Processor {
    * Runs from `begin`.
    *
    * @param until stop before the instruction there, if control comes to it in a straight line; `undefined`: nowhere
-   * @param milliseconds come back after about so long; 0: never
    */
-  run(begin: number, until: number | undefined, milliseconds: number): Outcome {
+  run(begin: number, until: number | undefined): Outcome {
     this.#vector = -1;
     this.#access = undefined;
     if (begin === this.#lastUntil) this.#uc.dropTranslated(begin, begin + 1);
     this.#lastUntil = until ?? NOWHERE;
     this.#passing = begin;
-    const error = this.#uc.start(begin, until ?? NOWHERE, milliseconds * 1000);
+    this.#stoppedBefore = NOWHERE;
+    const error = this.#uc.start(begin, until ?? NOWHERE, 0);
     this.#passing = NOWHERE;
+    // Where blocks are chained, libunicorn 2.1.1 leaves EIP at an earlier one: see the quirk `stale-eip`.
+    if (this.#stoppedBefore !== NOWHERE) this.eip = this.#stoppedBefore;
     return this.#outcome(error);
   }
 

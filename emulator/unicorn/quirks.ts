@@ -25,7 +25,8 @@ export const QUIRKS: readonly Quirk[] = [
   {
     id: 'old-exception',
     engines: BOTH,
-    symptom: 'After one handled #GP the next comes as vector 8, and the one after that as a silent end of the run.',
+    symptom:
+      'After one handled #GP the next comes as vector 8, and the one after that as a silent end of the run.',
     remedy: 'ExceptionLatch puts -1 into old_exception, through a saved and restored context.',
     upstream: 'unicorn-engine/unicorn issues 578 and 1883',
     test: 'exceptions.test.ts',
@@ -68,7 +69,8 @@ export const QUIRKS: readonly Quirk[] = [
   {
     id: 'cpu-features',
     engines: ['unicorn.js'],
-    symptom: 'The CPU model has SSE4, AES, BMI and 3DNow!, which libunicorn has not, and no EFER bits, which it has.',
+    symptom:
+      'The CPU model has SSE4, AES, BMI and 3DNow!, which libunicorn has not, and no EFER bits, which it has.',
     remedy: 'The binding writes the feature words of qemu64 when it opens a CPU.',
     test: 'cpu-features.test.ts',
   },
@@ -77,13 +79,15 @@ export const QUIRKS: readonly Quirk[] = [
     engines: ['unicorn.js'],
     symptom:
       'A long block is cut when the translation buffer is full: it reports size 0, and what follows has no block hook.',
-    remedy: 'The binding clears block_full in each block hook, and takes the size from the translation block.',
+    remedy:
+      'The binding clears block_full in each block hook, and takes the size from the translation block.',
     test: 'blocks.test.ts',
   },
   {
     id: 'stale-exit',
     engines: ['unicorn.js'],
-    symptom: 'The first block of every run but the first is announced twice: uc_emu_start itself asks for an exit.',
+    symptom:
+      'The first block of every run but the first is announced twice: uc_emu_start itself asks for an exit.',
     remedy: 'The binding clears the request in the first block hook of a run.',
     test: 'blocks.test.ts',
   },
@@ -106,7 +110,8 @@ export const QUIRKS: readonly Quirk[] = [
     id: 'native-drop-faults',
     engines: ['libunicorn'],
     symptom: 'Dropping translated code of a page that the guest does not map changes CR2 and old_exception.',
-    remedy: 'The binding restores the context afterwards; with exits off uc_emu_start does not do it by itself.',
+    remedy:
+      'The binding restores the context afterwards; with exits off uc_emu_start does not do it by itself.',
     test: 'paging.test.ts',
   },
   {
@@ -140,7 +145,8 @@ export const QUIRKS: readonly Quirk[] = [
   {
     id: 'memory-error-state',
     engines: BOTH,
-    symptom: 'After an access to unmapped or protected physical memory EIP is the start of the block, and EFLAGS is stale.',
+    symptom:
+      'After an access to unmapped or protected physical memory EIP is the start of the block, and EFLAGS is stale.',
     remedy:
       'Run again up to that block and step through it: the state before the failing step is exact. Page faults are exact.',
     test: 'memory-errors.test.ts',

@@ -16,7 +16,8 @@ export const nativeMissing: string | undefined = await loadUnicorn({ engine: 'li
   () => undefined,
   (error: unknown) => {
     if (!(error instanceof EngineError)) throw error;
-    if (process.env.CI === 'true') throw new Error(`with CI=true the native engine has to be there: ${error.message}`);
+    if (process.env.CI === 'true')
+      throw new Error(`with CI=true the native engine has to be there: ${error.message}`);
     return error.message;
   },
 );

@@ -48,6 +48,8 @@ describe('making the embedded engine', () => {
     const folder = new URL('../../emulator/unicorn/', import.meta.url);
     const text = readFileSync(new URL('unicorn-x86.generated.js', folder), 'utf8');
     expect(text.slice(0, 120)).toContain('@specy/x86@1.1.0');
-    expect(readFileSync(new URL('unicorn-x86.LICENSE', folder), 'utf8')).toContain('GNU GENERAL PUBLIC LICENSE');
+    expect(readFileSync(new URL('unicorn-x86.LICENSE', folder), 'utf8')).toContain(
+      'GNU GENERAL PUBLIC LICENSE',
+    );
   });
 });
