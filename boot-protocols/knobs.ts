@@ -3,6 +3,7 @@ import { CPU_MODELS, findCpuModel } from '../emulator/cpu-models.ts';
 import type { Ring } from '../emulator/cpu-state.ts';
 import type { PagingMode } from '../emulator/entry-state.ts';
 import { PAGE_SIZE } from '../emulator/page-tables.ts';
+import type { KernelImage } from '../src/kernel-image/kernel-image.ts';
 import {
   type BootOptions,
   type BootProtocol,
@@ -18,9 +19,15 @@ export interface KnobDefaults {
   readonly gdt: 'flat' | 'none';
   readonly keepSegments: boolean;
   readonly subarch: number;
-  /** Name of a CPU model of `emulator/cpu-models.ts`. */
+  /** Name of a CPU model of `emulator/cpu-models.ts`; for the entry of a 64-bit kernel see {@link settleKnobs}. */
   readonly cpu: string;
 }
+
+/**
+ * The 32-bit entry of a 64-bit kernel needs a CPU with long mode. A 32-bit kernel gets one without: memtest86+ (ia32)
+ * for one enters long mode by itself where it finds it.
+ */
+const WITH_LONG_MODE: Readonly<Record<string, string>> = { i686: 'core2', 'i686-hv': 'core2-hv' };
 
 /** A protocol together with its knobs' own values. */
 export interface KnobbedProtocol extends BootProtocol {
@@ -75,9 +82,11 @@ export const MAX_MEMORY = 0xc0000000;
 /**
  * Fills in a protocol's own values and checks what was given.
  *
+ * @param image decides about the CPU model when none is given
+ *
  * @throws {ProtocolError} (usage) `unknown-knob`, `bad-knob`
  */
-export function settleKnobs(protocol: KnobbedProtocol, options: BootOptions): Knobs {
+export function settleKnobs(protocol: KnobbedProtocol, options: BootOptions, image?: KernelImage): Knobs {
   for (const name of Object.keys(options)) {
     const known = KNOB_NAMES.find(knob => knob === name);
     if (known && options[known] === undefined) continue;
@@ -91,6 +100,7 @@ export function settleKnobs(protocol: KnobbedProtocol, options: BootOptions): Kn
     }
   }
   const { defaults } = protocol;
+  const is64Bit = image?.format === 'bzimage' && image.is64Bit;
   const knobs: Knobs = {
     memory: options.memory ?? DEFAULT_MEMORY,
     cmdline: options.cmdline ?? '',
@@ -102,7 +112,7 @@ export function settleKnobs(protocol: KnobbedProtocol, options: BootOptions): Kn
     keepSegments: options.keepSegments ?? defaults.keepSegments,
     subarch: options.subarch ?? defaults.subarch,
     poison: options.poison ?? false,
-    cpu: options.cpu ?? defaults.cpu,
+    cpu: options.cpu ?? ((is64Bit && WITH_LONG_MODE[defaults.cpu]) || defaults.cpu),
   };
   checkKnobs(knobs);
   return knobs;

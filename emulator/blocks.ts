@@ -81,10 +81,12 @@ export class BlockMap {
   }
 
   #unchanged(block: Block): boolean {
-    const old = block.bytes;
-    const now = this.#fetch(block.start, old.length);
-    if (now.length !== old.length) return false;
-    for (let i = 0; i < old.length; i++) if (now[i] !== old[i]) return false;
-    return true;
+    return sameBytes(this.#fetch(block.start, block.bytes.length), block.bytes);
   }
+}
+
+export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }

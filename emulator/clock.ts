@@ -10,7 +10,7 @@ export interface VirtualClock {
 
 export const createClock = (): VirtualClock => ({ tsc: instructions => BigInt(instructions) });
 
-/** SplitMix32 (public domain algorithm by construction from MurmurHash3's finalizer): 32 bits a call from one seed. */
+/** A SplitMix generator with MurmurHash3's finalizer: 32 bits a call, from one seed. */
 export function createRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

@@ -119,23 +119,18 @@ function defineModel({ name, summary, longMode, hypervisor }: ModelOptions): Cpu
 }
 
 export const CPU_MODELS: readonly CpuModel[] = [
-  defineModel({
-    name: 'core2',
-    summary: '64-bit capable, SSE3, NX, RDRAND',
-    longMode: true,
-    hypervisor: false,
-  }),
-  defineModel({
-    name: 'core2-hv',
-    summary: 'core2 with the hypervisor bit set',
-    longMode: true,
-    hypervisor: true,
-  }),
-  defineModel({ name: 'i686', summary: 'core2 without long mode', longMode: false, hypervisor: false }),
+  defineModel({ name: 'i686', summary: 'SSE2, SSE3, NX, RDRAND', longMode: false, hypervisor: false }),
   defineModel({
     name: 'i686-hv',
-    summary: 'i686 with the hypervisor bit set',
+    summary: 'i686 with the hypervisor bit',
     longMode: false,
+    hypervisor: true,
+  }),
+  defineModel({ name: 'core2', summary: 'i686 with long mode', longMode: true, hypervisor: false }),
+  defineModel({
+    name: 'core2-hv',
+    summary: 'core2 with the hypervisor bit',
+    longMode: true,
     hypervisor: true,
   }),
 ];

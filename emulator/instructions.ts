@@ -9,7 +9,9 @@ import type { SegmentName } from './segmentation.ts';
 const {
   Code,
   Decoder,
+  DecoderError,
   DecoderOptions,
+  EncodingKind,
   FlowControl,
   Instruction,
   InstructionInfoFactory,
@@ -109,6 +111,8 @@ const TABLE: readonly (readonly [pattern: string, Sensitivity])[] = [
   ['Vmcall', { type: 'vm-call', via: 'vmcall' }],
   ['Vmmcall', { type: 'vm-call', via: 'vmmcall' }],
   ['Ud2', { type: 'undefined' }],
+  // AMD only outside long mode; both builds run it.
+  ['Syscall', { type: 'undefined' }],
   ['Lar_*', { type: 'descriptor-read' }],
   ['Lsl_*', { type: 'descriptor-read' }],
   ['Verr_*', { type: 'descriptor-read' }],
@@ -138,6 +142,9 @@ const TABLE: readonly (readonly [pattern: string, Sensitivity])[] = [
 
 /** MOV to a segment register, by its register field; MOV to CS is #UD and is left to the CPU. */
 const MOV_TO_SEGMENT = new Set<number>([Code.Mov_Sreg_rm16, Code.Mov_Sreg_r32m16]);
+
+/** No such instruction: both builds run some of them all the same. */
+const UNDEFINED: Sensitivity = { type: 'undefined' };
 
 const sensitivityByCode: readonly (Sensitivity | undefined)[] = buildTable();
 
@@ -221,8 +228,11 @@ export function decodeBlock(bytes: Uint8Array, bits: CodeBits, limit = bytes.len
     while (decoder.canDecode && size < limit) {
       decoder.decodeOut(scratch);
       if (scratch.isInvalid) {
-        // Left to the CPU: it counts as an instruction, and nothing is known about what follows.
         offsets.push(size);
+        // Cut short by the end of memory: left to the CPU, which faults on the fetch.
+        if (decoder.lastError === DecoderError.InvalidInstruction) {
+          sensitive.push({ offset: size, length: scratch.length, sensitivity: UNDEFINED });
+        }
         fallsThrough = false;
         break;
       }
@@ -258,6 +268,8 @@ function sensitivityOf(instruction: IcedInstruction): Sensitivity | undefined {
   }
   const found = sensitivityByCode[code];
   if (found) return found;
+  // No CPU model here has AVX; both builds run some of it all the same.
+  if (instruction.encoding !== EncodingKind.Legacy) return UNDEFINED;
   const prefix = instruction.segmentPrefix;
   if (prefix === Register.FS || prefix === Register.GS) {
     return { type: 'segment-prefix', register: prefix === Register.FS ? 'fs' : 'gs' };
@@ -361,7 +373,11 @@ export function decodeInstruction(
       length: instruction.length,
       valid: !instruction.isInvalid,
       mnemonic: (iced.Mnemonic[instruction.mnemonic] ?? 'invalid').toLowerCase(),
-      sensitivity: instruction.isInvalid ? undefined : sensitivityOf(instruction),
+      sensitivity: instruction.isInvalid
+        ? decoder.lastError === DecoderError.InvalidInstruction
+          ? UNDEFINED
+          : undefined
+        : sensitivityOf(instruction),
       operandSize: operandSizeOf(code),
       memory,
       immediate: hasImmediate(instruction)

@@ -57,7 +57,7 @@ export class Machine {
 
   /** Runs to the next Stop. It blocks; the wall clock decides nothing but a `timeout` Stop. */
   run(options: RunOptions = {}): Stop {
-    const job = new Job(this.#access(), options);
+    const job = new Job(this.#access(), options, false);
     for (;;) {
       const stop = job.slice(Number.POSITIVE_INFINITY);
       if (stop) return this.#stopped(stop);
@@ -66,7 +66,7 @@ export class Machine {
 
   /** As {@link run}, in slices: other work goes on, and `signal` ends it in an `interrupted` Stop. */
   async runAsync(options: RunOptions = {}): Promise<Stop> {
-    const job = new Job(this.#access(), options);
+    const job = new Job(this.#access(), options, true);
     for (;;) {
       if (options.signal?.aborted) return this.#stopped(job.interrupt());
       const stop = job.slice(SLICE_MILLISECONDS);
@@ -128,12 +128,16 @@ class Job {
   /** The uncounted pass's Stop, while a counted one looks for it again. */
   #found: Stop | undefined;
 
-  constructor(access: GuestAccess, options: RunOptions) {
+  constructor(access: GuestAccess, options: RunOptions, inSlices: boolean) {
     this.#access = access;
     this.#options = options;
     this.#deadline =
       options.timeout === undefined ? Number.POSITIVE_INFINITY : performance.now() + options.timeout;
-    this.#session = new Session(access.guest(), options, access.resumedAt);
+    const returns = inSlices || options.timeout !== undefined;
+    this.#session = new Session(access.guest(), options, {
+      inSlices: returns,
+      resumedAt: access.resumedAt,
+    });
   }
 
   slice(milliseconds: number): Stop | undefined {
@@ -146,11 +150,23 @@ class Job {
     const end = this.#session.slice(Math.min(milliseconds, left));
     if (end.type === 'slice') return undefined;
     if (end.type === 'stop' && (!this.#session.relaxed || this.#options.count === 'never')) return end.stop;
-    // Exact numbers come from a second pass, which is the same run again: counted from the entry.
     if (end.type === 'stop') this.#found = end.stop;
-    this.#access.restart();
-    this.#session = new Session(this.#access.guest(), { ...this.#options, count: 'always' }, undefined);
+    this.#repeat(end.type === 'needs-steps' ? end.from : undefined);
     return undefined;
+  }
+
+  /** Runs are deterministic: what one pass does not tell exactly, the same run again does, counted from the entry. */
+  #repeat(stepFrom: number | undefined): void {
+    this.#access.restart();
+    const guest = this.#access.guest();
+    this.#session =
+      stepFrom === undefined
+        ? new Session(guest, { ...this.#options, count: 'always' }, { inSlices: true })
+        : new Session(
+            guest,
+            { instructions: Number.POSITIVE_INFINITY, count: 'always' },
+            { inSlices: true, stepFrom },
+          );
   }
 
   interrupt(): Stop {

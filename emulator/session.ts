@@ -3,6 +3,7 @@
  * about it, and ends in a Stop.
  */
 import type { Block } from './blocks.ts';
+import { CodePages } from './code-pages.ts';
 import type { CpuState } from './cpu-state.ts';
 import type { Guest } from './guest.ts';
 import { type DecodedInstruction, decodeInstruction, type Sensitivity } from './instructions.ts';
@@ -31,16 +32,29 @@ export interface RunOptions {
   readonly timeout?: number;
   /**
    * `always` counts every block as it runs. `auto` gives the same exact numbers, with a second pass where that is
-   * faster. `never` leaves `instructions` 0 and the trail empty but for the last block.
+   * faster: in `run` without a limit or a timeout. `never` leaves `instructions` 0 and the trail empty but for the last
+   * block; without a limit or a timeout on the native engine, code that a guest changes and runs again at once, with
+   * nothing new in between, may run as it was.
    */
   readonly count?: 'auto' | 'always' | 'never';
   /** For `runAsync`: aborting ends the run in an `interrupted` Stop. */
   readonly signal?: AbortSignal;
 }
 
+export interface SessionMode {
+  /** The run has to come back from time to time. */
+  readonly inSlices: boolean;
+  /** Where the run before ended in a `reached` Stop. */
+  readonly resumedAt?: number | undefined;
+  /** From this many retired instructions on, one instruction at a time. */
+  readonly stepFrom?: number;
+}
+
 export type SliceEnd =
   | { readonly type: 'stop'; readonly stop: Stop }
   | { readonly type: 'slice' }
+  /** The run ended in the middle of a block, and the state is not exact: start again, stepping from its start. */
+  | { readonly type: 'needs-steps'; readonly from: number }
   /** Virtual time or an exact number is needed and this pass does not count: start again, counted. */
   | { readonly type: 'needs-count' };
 
@@ -66,37 +80,47 @@ export class Session {
   readonly #until: number | undefined;
   readonly #budget: number;
   readonly #count: 'auto' | 'always' | 'never';
-  /** The run begins at the entry, so that a second pass can repeat it. */
-  readonly #fresh: boolean;
+  /**
+   * The run can go on without every block being announced: it begins at the entry, so that a second pass can repeat
+   * it, the engine can, and nothing has to be known on the way.
+   */
+  readonly #canRelax: boolean;
   /** The block at this address has been decided about and may start. */
   #passing = -1;
   #stepping = false;
+  /** From this many retired instructions on, one at a time. */
+  readonly #stepFrom: number;
   #blocks = 0;
   #lastLook = 0;
   #deadline = Number.POSITIVE_INFINITY;
   #sliceOver = false;
   #stuck = 0;
+  /** Blocks that were let run since the engine was started last. */
+  #entered = 0;
   /** What the engine has translated at EIP may be older than what stands there. */
   #stale = false;
+  /** Code that has run while blocks are not announced each time. */
+  readonly #codePages: CodePages;
   /** This run starts at `until`, where the one before ended. */
   #leavingUntil: boolean;
 
-  constructor(guest: Guest, options: RunOptions, resumedAt: number | undefined) {
+  constructor(guest: Guest, options: RunOptions, mode: SessionMode) {
+    const { inSlices, resumedAt } = mode;
     this.#guest = guest;
+    this.#stepFrom = mode.stepFrom ?? Number.POSITIVE_INFINITY;
     this.#until = options.until;
     this.#budget = options.instructions ?? DEFAULT_INSTRUCTIONS;
     this.#count = options.count ?? 'auto';
-    this.#fresh = guest.counter.retired === 0;
+    // From a block that is not announced the native engine cannot be called back: see the quirk `stale-eip`.
+    this.#canRelax =
+      guest.counter.retired === 0 &&
+      !inSlices &&
+      this.#budget === Number.POSITIVE_INFINITY &&
+      guest.processor.capabilities.edgeHook;
     this.#leavingUntil = resumedAt !== undefined && resumedAt === options.until;
+    this.#codePages = new CodePages((linear, size) => guest.code(linear, size));
     guest.onBlock = (start, size) => this.#onBlock(start, size);
     if (this.#count === 'never' && this.#canRelax) guest.processor.watch('new');
-  }
-
-  /** The engine can announce new blocks only, and nothing asks for exact numbers on the way. */
-  get #canRelax(): boolean {
-    return (
-      this.#fresh && this.#budget === Number.POSITIVE_INFINITY && this.#guest.processor.capabilities.edgeHook
-    );
   }
 
   /** True while blocks are not counted as they run. */
@@ -148,7 +172,7 @@ export class Session {
       return this.#decide(eip, bytes, instruction);
     }
     this.#leavingUntil = false;
-    return this.#runFrom(eip);
+    return counter.retired < this.#stepFrom ? this.#runFrom(eip) : this.#step(eip, instruction);
   }
 
   #hasToBeSeen(instruction: DecodedInstruction): boolean {
@@ -215,7 +239,7 @@ export class Session {
     if (opens) guest.guard(false);
     this.#passing = eip;
     this.#stepping = true;
-    const outcome = processor.run(eip, (eip + instruction.length) >>> 0, 0);
+    const outcome = processor.run(eip, (eip + instruction.length) >>> 0);
     this.#stepping = false;
     this.#passing = -1;
     if (opens) guest.guard(true);
@@ -230,15 +254,16 @@ export class Session {
     const block = blocks.at(eip, state.bits);
     const stopAt = this.#stopIn(block);
     if (this.relaxed) {
+      this.#codePages.note(block);
+      for (const old of this.#codePages.takeChanged()) processor.drop(old.start, old.end);
       if (stopAt !== undefined) processor.addStopPoint(stopAt, block.start, block.end);
     } else if (stopAt !== undefined || this.#stale) {
       processor.drop(block.start, block.end);
     }
     this.#stale = false;
     this.#passing = eip;
-    const left = this.#deadline - performance.now();
-    const limit = this.relaxed && left !== Number.POSITIVE_INFINITY ? Math.max(1, left) : 0;
-    const outcome = processor.run(eip, this.relaxed ? undefined : stopAt, limit);
+    this.#entered = 0;
+    const outcome = processor.run(eip, this.relaxed ? undefined : stopAt);
     this.#passing = -1;
     return this.#after(outcome, eip);
   }
@@ -281,8 +306,10 @@ export class Session {
     const { blocks, counter, state, processor } = this.#guest;
     if (processor.watching === 'new') {
       blocks.forget(start);
-      if (start === this.#passing) return false;
       const block = blocks.get(start, size, state.bits);
+      this.#codePages.note(block);
+      if (start === this.#passing) return false;
+      if (this.#codePages.isDue) return true;
       return this.#stopIn(block) !== undefined || this.#planned(block) === start || start === this.#until;
     }
     if (counter.repeats(start)) return false;
@@ -299,6 +326,7 @@ export class Session {
       return true;
     }
     counter.enter(block);
+    this.#entered++;
     return false;
   }
 
@@ -308,7 +336,8 @@ export class Session {
     if (this.#sliceOver) return true;
     if (this.#planned(block) !== undefined) return true;
     if (this.#until !== undefined && this.#until > block.start && this.#until < block.end) return true;
-    return this.#guest.counter.retiredAt(block.start) + block.offsets.length > this.#budget;
+    const after = this.#guest.counter.retiredAt(block.start) + block.offsets.length;
+    return after > this.#budget || after > this.#stepFrom;
   }
 
   #look(): void {
@@ -319,7 +348,7 @@ export class Session {
   #after(outcome: Outcome, eip: number): SliceEnd | undefined {
     const guest = this.#guest;
     if (outcome.type === 'stopped') {
-      if (guest.processor.eip !== eip) {
+      if (guest.processor.eip !== eip || this.#entered > 0) {
         this.#stuck = 0;
       } else if (++this.#stuck > PATIENCE) {
         return this.#end({
@@ -336,7 +365,11 @@ export class Session {
       guest.refresh(guest.cpu());
       if (++this.#stuck <= PATIENCE) return undefined;
     }
-    guest.counter.leave(guest.processor.eip);
+    const { counter } = guest;
+    if (counter.retired < this.#stepFrom && !isExact(outcome)) {
+      return this.relaxed ? { type: 'needs-count' } : { type: 'needs-steps', from: counter.retired };
+    }
+    counter.leave(guest.processor.eip);
     const cpu = guest.cpu();
     switch (outcome.type) {
       case 'memory':
@@ -384,3 +417,6 @@ export class Session {
 const needsTime = (sensitivity: Sensitivity | undefined): boolean =>
   sensitivity?.type === 'answered' &&
   (sensitivity.what.startsWith('rdtsc') || sensitivity.what.endsWith('msr'));
+
+/** Only page faults leave EIP and EFLAGS as they are on every engine: see the quirk `memory-error-state`. */
+const isExact = (outcome: Outcome): boolean => outcome.type === 'exception' && outcome.vector === PAGE_FAULT;

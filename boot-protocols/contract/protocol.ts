@@ -25,7 +25,7 @@ const BOOT_DS_INDEX = 3;
 const GDT_ENTRIES = 4;
 
 function entryState(image: KernelImage, options: BootOptions): EntryState {
-  const knobs = settleKnobs(contract, options);
+  const knobs = settleKnobs(contract, options, image);
   const { ring, paging } = knobs;
   const placed = placeImage(image, knobs);
   checkFits(image, placed, knobs.memory);
@@ -114,7 +114,7 @@ export const contract: KnobbedProtocol = {
     gdt: 'none',
     keepSegments: true,
     subarch: layout.SUBARCH_PC,
-    cpu: 'core2-hv',
+    cpu: 'i686-hv',
   },
   canStart: image => tryStart(image, entryState),
   entryState,

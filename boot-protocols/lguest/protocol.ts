@@ -99,7 +99,7 @@ const hostGdt = (knobs: Knobs): Uint8Array =>
   });
 
 function entryState(image: KernelImage, options: BootOptions): EntryState {
-  const knobs = settleKnobs(lguest, options);
+  const knobs = settleKnobs(lguest, options, image);
   const startable = checkType(image);
   if (!startable.ok) throw new ProtocolError(startable.code, `${image.name}: ${startable.reason}`);
   const placed = placeImage(image);
@@ -156,7 +156,7 @@ export const lguest: KnobbedProtocol = {
     gdt: 'flat',
     keepSegments: true,
     subarch: layout.SUBARCH_LGUEST,
-    cpu: 'core2-hv',
+    cpu: 'i686-hv',
   },
   canStart: image => tryStart(image, entryState),
   entryState,

@@ -31,7 +31,7 @@ const NO_IO_MAP = TSS_LIMIT + 1;
 const HEAP_END_PTR = 0x8e00;
 
 function entryState(image: KernelImage, options: BootOptions): EntryState {
-  const knobs = settleKnobs(pc, options);
+  const knobs = settleKnobs(pc, options, image);
   if (knobs.memory <= map.EXTENDED_MEMORY) {
     throw new ProtocolError(
       'bad-knob',
@@ -171,7 +171,7 @@ export const pc: KnobbedProtocol = {
     'poison',
     'cpu',
   ],
-  defaults: { ring: 0, paging: 'off', gdt: 'flat', keepSegments: false, subarch: 0, cpu: 'core2' },
+  defaults: { ring: 0, paging: 'off', gdt: 'flat', keepSegments: false, subarch: 0, cpu: 'i686' },
   canStart: image => tryStart(image, entryState),
   entryState,
   reaction: stop => react(PC_REACTIONS, stop),

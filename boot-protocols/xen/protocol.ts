@@ -75,7 +75,7 @@ const FLAGS: EntryFlags = {
 };
 
 function entryState(image: KernelImage, options: BootOptions): EntryState {
-  const knobs = settleKnobs(xen, options);
+  const knobs = settleKnobs(xen, options, image);
   const guest = readXenImage(image);
   checkCommandLine(knobs.cmdline, MAX_GUEST_CMDLINE - 1, 'start_info');
   if (guest.virtBase + knobs.memory > M2P) {
@@ -268,7 +268,7 @@ export const xen: KnobbedProtocol = {
   summary: 'a Xen 4.14 domain builder: 32-bit PAE PV guest by its ELF notes, ring 1, %esi = start_info',
   page: 'protocols/xen.md',
   knobs: ['memory', 'cmdline', 'initrd', 'ring', 'gdt', 'poison', 'cpu'],
-  defaults: { ring: 1, paging: 'pae', gdt: 'flat', keepSegments: false, subarch: 0, cpu: 'core2-hv' },
+  defaults: { ring: 1, paging: 'pae', gdt: 'flat', keepSegments: false, subarch: 0, cpu: 'i686-hv' },
   canStart: image => {
     const startable = checkNotes(image);
     return startable.ok ? tryStart(image, entryState) : startable;

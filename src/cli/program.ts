@@ -104,32 +104,6 @@ export function createProgram(io: Io, exit: (code: number) => void): Command {
   return program;
 }
 
-/** The values of `run`'s options after parsing: see {@link runOptions} for what each means. */
-export interface RunFlags {
-  readonly as?: string;
-  readonly ring?: Ring;
-  readonly paging?: PagingMode;
-  readonly gdt?: 'flat' | 'none';
-  readonly keepSegments?: boolean;
-  readonly subarch?: number;
-  readonly memory?: number;
-  readonly cmdline?: string;
-  readonly initrd?: string;
-  readonly loadAddress?: number;
-  readonly poison?: boolean;
-  readonly cpu?: string;
-  readonly symbols?: string;
-  readonly until?: ReturnType<typeof parseTarget>;
-  readonly instructions?: number;
-  readonly timeout?: number;
-  readonly engine?: 'auto' | EngineName;
-  readonly libunicorn?: string;
-  readonly format: 'text' | 'json';
-  readonly syntax: Syntax;
-  readonly serial?: boolean;
-  readonly logLevel?: LogLevel;
-}
-
 function runOptions(command: Command): Command {
   return command
     .argument('<image>', 'an ELF vmlinux or a bzImage')

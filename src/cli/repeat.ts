@@ -1,8 +1,8 @@
 /** The command line that repeats a run: only what differs from the defaults, and everything that decides the Stop. */
 import { describeKnobs, type KnobbedProtocol } from '../../boot-protocols/knobs.ts';
 import type { EntryState } from '../../emulator/entry-state.ts';
-import type { RunFlags } from './program.ts';
 import { shellQuote } from './quote.ts';
+import type { RunFlags } from './run-flags.ts';
 
 export function repeatCommand(
   image: string,

@@ -13,8 +13,8 @@ import { exitCodeOf } from './exit-codes.ts';
 import type { Io } from './io.ts';
 import { createLog } from './log.ts';
 import type { Target } from './parse.ts';
-import type { RunFlags } from './program.ts';
 import { repeatCommand } from './repeat.ts';
+import type { RunFlags } from './run-flags.ts';
 import { didYouMean } from './suggest.ts';
 
 export async function run(path: string, flags: RunFlags, io: Io): Promise<number> {

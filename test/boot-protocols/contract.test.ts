@@ -152,7 +152,7 @@ describe('contract: knobs', () => {
       ['keep-segments', '0'],
       ['subarch', '2'],
       ['poison', 'on'],
-      ['cpu', 'core2-hv'],
+      ['cpu', 'i686-hv'],
     ]);
     expect(entry.poison).toBe(true);
   });

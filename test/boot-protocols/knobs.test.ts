@@ -88,7 +88,7 @@ describe('knobs', () => {
       '--keep-segments': '1',
       '--subarch': '1',
       '--poison': undefined,
-      '--cpu': 'core2-hv',
+      '--cpu': 'i686-hv',
     });
   });
 

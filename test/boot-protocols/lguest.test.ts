@@ -47,7 +47,7 @@ describe('lguest: the CPU (Linux 4.13 drivers/lguest/x86/core.c, lguest_arch_set
   });
 
   it('takes hypercalls by int $0x1f', () => {
-    expect(entry.platform).toEqual({ hypervisor: 'lguest', hypercallVectors: [0x1f], cpuModel: 'core2-hv' });
+    expect(entry.platform).toEqual({ hypervisor: 'lguest', hypercallVectors: [0x1f], cpuModel: 'i686-hv' });
   });
 });
 

@@ -27,7 +27,7 @@ describe('pc: the CPU (boot.rst, 32-bit boot protocol; pm.c, pmjump.S)', () => {
     expect(entry.ring).toBe(0);
     expect(entry.control).toEqual({ cr0: 0x11, cr2: 0, cr3: 0, cr4: 0, efer: 0 });
     expect(entry.paging).toEqual({ mode: 'off', mappings: [] });
-    expect(entry.platform).toEqual({ hypervisor: 'none', hypercallVectors: [], cpuModel: 'core2' });
+    expect(entry.platform).toEqual({ hypervisor: 'none', hypercallVectors: [], cpuModel: 'i686' });
   });
 
   it('loads __BOOT_CS 0x10 and __BOOT_DS 0x18; FS and GS are not in the protocol', () => {

@@ -184,7 +184,7 @@ describe('an error', () => {
     [
       ['run', NATIVE, '--as', 'pc', '--cpu', 'z80'],
       2,
-      /^startup32: bad-knob: --cpu is z80; expected one of core2/,
+      /^startup32: bad-knob: --cpu is z80; expected one of i686/,
     ],
     [
       ['run', NATIVE, '--as', 'pc', '--initrd', join(folder, 'none')],
