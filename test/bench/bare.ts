@@ -12,6 +12,8 @@ import { PROT_ALL, REG_EFLAGS, REG_EIP, REG_GENERAL } from '../../emulator/unico
 
 export interface Visit {
   readonly address: number;
+  /** In bytes. */
+  readonly size: number;
   /** Milliseconds since the start of the run. */
   readonly at: number;
 }
@@ -62,25 +64,42 @@ export class BareMachine {
     return Object.fromEntries(GENERAL_REGISTERS.map(read)) as GeneralRegisters;
   }
 
-  /** Every block start in the order of first visits, within the first `milliseconds` of a run. */
+  /**
+   * Block starts in the order of first visits, within the first `milliseconds` of a run. A block that starts inside one
+   * that was seen before it is left out: straight-line code had come there already.
+   */
   firstVisits(milliseconds: number): Visit[] {
-    const seen = new Map<number, number>();
+    const seen = new Map<number, Visit>();
     const began = performance.now();
-    const visit = (address: number) => {
-      if (!seen.has(address)) seen.set(address, performance.now() - began);
+    const visit = (address: number, size: number) => {
+      if (!seen.has(address)) seen.set(address, { address, size, at: performance.now() - began });
     };
     if (this.#edgeHook) {
-      this.#unicorn.onNewBlock(({ pc }) => visit(pc));
+      this.#unicorn.onNewBlock(({ pc, size }) => visit(pc, size));
     } else {
       let blocks = 0;
-      this.#unicorn.onBlock(address => {
-        visit(address);
+      this.#unicorn.onBlock((address, size) => {
+        visit(address, size);
         if (++blocks % BLOCKS_PER_LOOK === 0 && performance.now() - began > milliseconds)
           this.#unicorn.stop();
       });
     }
     this.#unicorn.start(this.#entry.eip, 0, milliseconds * 1000);
-    return [...seen].map(([address, at]) => ({ address, at }));
+    const visits = [...seen.values()];
+    return visits.filter(
+      ({ address }, index) =>
+        !visits.slice(0, index).some(({ address: start, size }) => address > start && address < start + size),
+    );
+  }
+
+  /** Blocks that the engine runs from the entry until the instruction at `until`. */
+  countBlocks(until: number): number {
+    let blocks = 0;
+    this.#unicorn.onBlock(() => {
+      blocks++;
+    });
+    this.run(until);
+    return blocks;
   }
 
   close(): void {

@@ -42,8 +42,11 @@ for (const library of libraries) {
   if (grub) rows.push(await firstTrapRow(library, grub, 'xen'));
 
   progress(`${library.name} ${library.version}: instructions per second`);
-  if (memtest) rows.push(...(await speedRows(library, memtest, '', notes)));
-  if (debian) rows.push(...(await speedRows(library, debian, 'console=ttyS0 nokaslr', notes)));
+  if (memtest) rows.push(...(await speedRows(library, memtest, { cmdline: '', decompressor: false }, notes)));
+  if (debian)
+    rows.push(
+      ...(await speedRows(library, debian, { cmdline: 'console=ttyS0 nokaslr', decompressor: true }, notes)),
+    );
 }
 
 const report = {

@@ -5,7 +5,7 @@ export interface Row {
   readonly group: 'cold' | 'first-trap' | 'speed' | 'memory';
   readonly image: string;
   readonly engine: string;
-  /** What was done, e.g. `run --as lguest`, `bare`, `detection`. */
+  /** What was done, e.g. `run --as lguest` or `detection to 0x1fef1a0`. */
   readonly what: string;
   /** The median of the samples. */
   readonly value: number;
@@ -17,8 +17,8 @@ export interface Row {
   readonly reach?: number;
 }
 
-export interface Task {
-  readonly name: string;
+export interface Task<Name extends string> {
+  readonly name: Name;
   readonly run: () => unknown;
   /** Not timed. */
   readonly before?: () => void;
@@ -31,10 +31,10 @@ export interface Timing {
 }
 
 /** Runs each task at least `iterations` times and for at least `time` milliseconds; times are in milliseconds. */
-export async function time(
-  tasks: readonly Task[],
+export async function time<Name extends string>(
+  tasks: readonly Task<Name>[],
   options: { readonly iterations: number; readonly time: number; readonly warmupIterations: number },
-): Promise<Map<string, Timing>> {
+): Promise<Map<Name, Timing>> {
   const bench = new Bench({
     iterations: options.iterations,
     time: options.time,
@@ -46,11 +46,11 @@ export async function time(
   for (const { name, run, before, after } of tasks)
     bench.add(name, run, { ...(before && { beforeEach: before }), ...(after && { afterEach: after }) });
   await bench.run();
-  const timings = new Map<string, Timing>();
-  for (const task of bench.tasks) {
-    if (task.result.state !== 'completed') throw new Error(`${task.name} ended as ${task.result.state}`);
-    const { p50, samplesCount } = task.result.latency;
-    timings.set(task.name, { median: p50, samples: samplesCount });
+  const timings = new Map<Name, Timing>();
+  for (const { name } of tasks) {
+    const result = bench.getTask(name)?.result;
+    if (result?.state !== 'completed') throw new Error(`${name} ended as ${result?.state}`);
+    timings.set(name, { median: result.latency.p50, samples: result.latency.samplesCount });
   }
   return timings;
 }

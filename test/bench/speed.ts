@@ -3,16 +3,16 @@
  *
  * The window runs from the entry to an address that the kernel reaches for the first time after a second or so. Such
  * addresses are found by looking at every new block of a bare run once, before anything is timed, so that the window needs
- * no knowledge of the kernel's version. The counted run says how many instructions it has.
+ * no knowledge of the kernel's version. A counted run says how many instructions it has.
  */
 import { findProtocol } from '../../boot-protocols/index.ts';
 import { GENERAL_REGISTERS } from '../../emulator/cpu-state.ts';
 import type { EntryState } from '../../emulator/entry-state.ts';
-import { Machine, type RunOptions } from '../../emulator/machine.ts';
+import { Machine } from '../../emulator/machine.ts';
 import type { EngineName, UnicornLibrary } from '../../emulator/unicorn/api.ts';
-import { BareMachine } from './bare.ts';
+import { BareMachine, type Visit } from './bare.ts';
 import type { Measured } from './images.ts';
-import { type Row, time } from './measure.ts';
+import { type Row, type Timing, time } from './measure.ts';
 
 const REACH_DETECTION: Readonly<Record<EngineName, number>> = { libunicorn: 1.1, 'unicorn.js': 1.4 };
 const REACH_COUNTED = 3;
@@ -27,105 +27,137 @@ const WINDOWS: Readonly<Record<EngineName, readonly number[]>> = {
 const ITERATIONS = 5;
 /** Natively a counted run is many times as long. */
 const COUNTED_ITERATIONS = 2;
+/** A window that takes the Machine longer, in milliseconds, is too long to be measured several times. */
+const RUN_LIMIT = 30_000;
 
 interface Window {
   readonly until: number;
-  readonly instructions: number;
+  /** Absent where counting them takes too long. */
+  readonly instructions?: number;
 }
 
+/**
+ * @param decompressor the image unpacks itself, in seconds, without a look at CPUID or the time-stamp counter: then
+ *   detection is also measured over the longest window there is, which a counted run need not reach
+ */
 export async function speedRows(
   library: UnicornLibrary,
   measured: Measured,
-  cmdline: string,
+  options: { readonly cmdline: string; readonly decompressor: boolean },
   notes: string[],
 ): Promise<Row[]> {
   const pc = findProtocol('pc');
   if (pc === undefined) throw new Error('no boot protocol is named pc');
-  const entry = pc.entryState(measured.image, { cmdline });
-  const window = findWindow(library, entry);
-  if (window === undefined) {
-    notes.push(`no speed rows for ${measured.label} on ${library.name}: bare runs take another path`);
-    return [];
-  }
-  const { until, instructions } = window;
-  notes.push(
-    `${measured.label} on ${library.name}: ${instructions} instructions, from the entry to 0x${until.toString(16)}`,
-  );
+  const entry = pc.entryState(measured.image, { cmdline: options.cmdline });
+  const visits = withBare(library, entry, bare => bare.firstVisits(WINDOWS[library.name][0] ?? 0));
+  const counted = findWindow(library, entry, visits, 'always');
+  const longest = options.decompressor ? findWindow(library, entry, visits, 'never') : undefined;
+  if (counted === undefined)
+    notes.push(`no counted rows for ${measured.label} on ${library.name}: bare runs take another path`);
 
+  const rows: Row[] = [];
+  for (const window of longest && longest.until !== counted?.until ? [counted, longest] : [counted]) {
+    if (window === undefined) continue;
+    const { until, instructions } = window;
+    const end = `to 0x${until.toString(16)}`;
+    notes.push(`${measured.label} on ${library.name}: ${instructions ?? 'uncounted'} instructions ${end}`);
+    const timings = await timeWindow(library, entry, window);
+    const bare = timings.get('bare')?.median ?? Number.NaN;
+    for (const [what, { median, samples }] of timings) {
+      const isLongest = until === (longest ?? counted)?.until;
+      const reach = {
+        bare: undefined,
+        counted: REACH_COUNTED,
+        detection: options.decompressor && isLongest ? REACH_DETECTION[library.name] : undefined,
+      }[what];
+      rows.push({
+        group: 'speed',
+        image: measured.label,
+        engine: library.name,
+        what: `${what} ${end}`,
+        value: instructions === undefined ? median : instructions / (median / 1000),
+        unit: instructions === undefined ? 'ms' : 'instructions/s',
+        samples,
+        ratioToBare: median / bare,
+        ...(reach !== undefined && { reach }),
+      });
+    }
+  }
+  return rows;
+}
+
+type Way = 'bare' | 'detection' | 'counted';
+
+async function timeWindow(
+  library: UnicornLibrary,
+  entry: EntryState,
+  { until, instructions }: Window,
+): Promise<Map<Way, Timing>> {
   let bare: BareMachine | undefined;
   let machine: Machine | undefined;
-  const open = () => {
-    machine = Machine.open(library, entry);
-  };
-  const close = () => machine?.close();
-  const run = (count: RunOptions['count'] & string) => () => {
-    const stop = machine?.run({ until, count, instructions: Number.POSITIVE_INFINITY });
-    if (stop?.kind !== 'reached') throw new Error(`the run ends with ${stop?.kind}`);
-  };
-  const fast = await time(
-    [
-      {
-        name: 'bare',
-        before: () => {
-          bare = new BareMachine(library, entry);
-        },
-        run: () => void bare?.run(until),
-        after: () => bare?.close(),
-      },
-      { name: 'detection', before: open, run: run('never'), after: close },
-    ],
-    { iterations: ITERATIONS, time: 0, warmupIterations: 0 },
-  );
-  const counted = await time([{ name: 'counted', before: open, run: run('always'), after: close }], {
-    iterations: COUNTED_ITERATIONS,
-    time: 0,
-    warmupIterations: 0,
+  const onMachine = (name: Way, count: 'always' | 'never') => ({
+    name,
+    before: () => {
+      machine = Machine.open(library, entry);
+    },
+    run: () => {
+      const stop = machine?.run({ until, count, instructions: Number.POSITIVE_INFINITY });
+      if (stop?.kind !== 'reached') throw new Error(`the run ends with ${stop?.kind}`);
+    },
+    after: () => machine?.close(),
   });
-  const timings = new Map([...fast, ...counted]);
+  const onBare = {
+    name: 'bare' as const,
+    before: () => {
+      bare = new BareMachine(library, entry);
+    },
+    run: () => void bare?.run(until),
+    after: () => bare?.close(),
+  };
+  const once = { time: 0, warmupIterations: 0 };
+  const fast = await time([onBare, onMachine('detection', 'never')], { ...once, iterations: ITERATIONS });
+  if (instructions === undefined) return fast;
+  const counted = await time([onMachine('counted', 'always')], { ...once, iterations: COUNTED_ITERATIONS });
+  return new Map([...fast, ...counted]);
+}
 
-  const bareTime = timings.get('bare')?.median ?? Number.NaN;
-  const onDebian = measured.label === 'debian kernel';
-  return [...timings].map(([what, { median, samples }]): Row => {
-    const reach = what === 'counted' ? REACH_COUNTED : onDebian ? REACH_DETECTION[library.name] : undefined;
-    return {
-      group: 'speed',
-      image: measured.label,
-      engine: library.name,
-      what,
-      value: instructions / (median / 1000),
-      unit: 'instructions/s',
-      samples,
-      ratioToBare: median / bareTime,
-      ...(what !== 'bare' && reach !== undefined && { reach }),
-    };
-  });
+function withBare<T>(library: UnicornLibrary, entry: EntryState, work: (bare: BareMachine) => T): T {
+  const bare = new BareMachine(library, entry);
+  try {
+    return work(bare);
+  } finally {
+    bare.close();
+  }
 }
 
 /**
  * The longest window in which the bare engine and the Machine do the same, judged by the registers at its end. They may
- * not where the kernel looks at CPUID or the time-stamp counter, which only the Machine answers the same every time.
+ * not where the kernel looks at CPUID or the time-stamp counter, which only the Machine answers the same every time; in
+ * a counted window, a loop that waits for the counter shows as a number of blocks that differs between two bare runs.
  */
-function findWindow(library: UnicornLibrary, entry: EntryState): Window | undefined {
-  const scout = new BareMachine(library, entry);
-  const windows = WINDOWS[library.name];
-  const visits = scout.firstVisits(windows[0] ?? 0);
-  scout.close();
-  for (const milliseconds of windows) {
+function findWindow(
+  library: UnicornLibrary,
+  entry: EntryState,
+  visits: readonly Visit[],
+  count: 'always' | 'never',
+): Window | undefined {
+  for (const milliseconds of WINDOWS[library.name]) {
     const until = visits.findLast(visit => visit.at < milliseconds)?.address;
     if (until === undefined) continue;
-    const bare = new BareMachine(library, entry);
-    const expected = bare.run(until);
-    bare.close();
     const machine = Machine.open(library, entry);
     const stop = machine.run({
       until,
-      count: 'always',
+      count,
       instructions: Number.POSITIVE_INFINITY,
-      timeout: 120_000,
+      timeout: RUN_LIMIT,
     });
     machine.close();
-    const same = GENERAL_REGISTERS.every(name => stop.cpu.registers[name] === expected[name]);
-    if (stop.kind === 'reached' && stop.counted && same) return { until, instructions: stop.instructions };
+    if (stop.kind !== 'reached') continue;
+    const registers = withBare(library, entry, bare => bare.run(until));
+    if (!GENERAL_REGISTERS.every(name => stop.cpu.registers[name] === registers[name])) continue;
+    if (count === 'never') return { until };
+    const blocks = () => withBare(library, entry, bare => bare.countBlocks(until));
+    if (stop.counted && blocks() === blocks()) return { until, instructions: stop.instructions };
   }
   return undefined;
 }
