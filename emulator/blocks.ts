@@ -28,6 +28,12 @@ const NO_CONTEXT = -1;
 /** Reads at most `size` bytes at a linear address; shorter where memory or the mapping ends. Not kept. */
 export type FetchCode = (linear: number, size: number) => Uint8Array;
 
+export interface CodeSource {
+  readonly fetch: FetchCode;
+  /** Whether these very bytes stand at a linear address. */
+  readonly holds: (linear: number, bytes: Uint8Array) => boolean;
+}
+
 export function makeBlock(start: number, engineSize: number, bits: CodeBits, fetch: FetchCode): Block {
   // The engine's size ends inside an instruction that it has found to fault before it read all of it.
   const bytes = fetch(start, engineSize ? engineSize + MAX_INSTRUCTION_SIZE : MAX_BLOCK_SIZE);
@@ -46,30 +52,34 @@ export function makeBlock(start: number, engineSize: number, bits: CodeBits, fet
 
 export class BlockMap {
   readonly #blocks = new Map<number, Block>();
-  readonly #fetch: FetchCode;
+  readonly #source: CodeSource;
 
-  constructor(fetch: FetchCode) {
-    this.#fetch = fetch;
+  constructor(source: CodeSource) {
+    this.#source = source;
+  }
+
+  /** The block at `start` as it was when it was last looked at. */
+  known(start: number): Block | undefined {
+    return this.#blocks.get(start);
   }
 
   get(start: number, engineSize: number, bits: CodeBits): Block {
     const known = this.#blocks.get(start);
-    if (known && known.engineSize === engineSize && this.#unchanged(known)) return known;
-    const block = makeBlock(start, engineSize, bits, this.#fetch);
-    this.#blocks.set(start, block);
-    return block;
+    if (known && known.engineSize === engineSize && this.isUnchanged(known)) return known;
+    return this.renew(start, engineSize, bits);
   }
 
-  /** Whether the code at `start` is other than it was when it was last looked at. */
-  hasChanged(start: number): boolean {
-    const known = this.#blocks.get(start);
-    return known !== undefined && !this.#unchanged(known);
+  /** As {@link get}, whatever is known. */
+  renew(start: number, engineSize: number, bits: CodeBits): Block {
+    const block = makeBlock(start, engineSize, bits, this.#source.fetch);
+    this.#blocks.set(start, block);
+    return block;
   }
 
   /** The block at `start` as the engine last announced it, or else decoded as far as straight-line code goes. */
   at(start: number, bits: CodeBits): Block {
     const known = this.#blocks.get(start);
-    return known && this.#unchanged(known) ? known : makeBlock(start, 0, bits, this.#fetch);
+    return known && this.isUnchanged(known) ? known : makeBlock(start, 0, bits, this.#source.fetch);
   }
 
   forget(start: number): void {
@@ -80,9 +90,16 @@ export class BlockMap {
     this.#blocks.clear();
   }
 
-  #unchanged(block: Block): boolean {
-    return sameBytes(this.#fetch(block.start, block.bytes.length), block.bytes);
+  isUnchanged(block: Block): boolean {
+    return this.#source.holds(block.start, block.bytes);
   }
+}
+
+/** Whether [start, start + size) is one instruction of the block, and not its last. */
+export function isOneInside({ start: begin, end, offsets }: Block, start: number, size: number): boolean {
+  if (start < begin || start + size >= end) return false;
+  const index = offsets.indexOf(start - begin);
+  return index >= 0 && offsets[index + 1] === start + size - begin;
 }
 
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

@@ -3,7 +3,7 @@
  * builds of Unicorn drop the translations that a write hits only for the first write to a page: see the quirk
  * `stale-code`.
  */
-import { type Block, type FetchCode, sameBytes } from './blocks.ts';
+import { type Block, type FetchCode, isOneInside, sameBytes } from './blocks.ts';
 
 const PAGE_SIZE = 4096;
 /** A look at all pages after so many new blocks for each of them keeps its cost below that of decoding. */
@@ -35,6 +35,23 @@ export class CodePages {
       if (known) known.blocks.set(block.start, block);
       else this.#pages.set(page, { snapshot: this.#read(page), blocks: new Map([[block.start, block]]) });
     }
+  }
+
+  /**
+   * Whether a new block is one instruction out of a known one: the engine starts again before an instruction that
+   * writes to its own block.
+   */
+  isRestart(start: number, size: number): boolean {
+    const page = this.#pages.get(pageOf(start));
+    if (!page) return false;
+    for (const block of page.blocks.values()) {
+      if (
+        isOneInside(block, start, size) &&
+        sameBytes(this.#fetch(block.start, block.bytes.length), block.bytes)
+      )
+        return true;
+    }
+    return false;
   }
 
   /** Whether enough new blocks have come for another look. */

@@ -16,13 +16,19 @@ export class InstructionCounter {
   #current: Block | undefined;
   /** Where straight-line code goes on after {@link leave}: a block that starts here is no new one. */
   #continuesAt = -1;
-  #trail: number[] = [];
+  /** The last starts, in a ring. */
+  readonly #trail = new Float64Array(TRAIL_LENGTH);
+  #pushed = 0;
 
   /** The engine is about to run `block`. */
   enter(block: Block): void {
-    if (this.#current && isRepetition(this.#current, block.start)) return;
-    this.arrive(block.start);
-    if (block.start !== this.#continuesAt) this.#push(block.start);
+    const { start } = block;
+    const current = this.#current;
+    if (current) {
+      if (isRepetition(current, start)) return;
+      this.#finish(current, start);
+    }
+    if (start !== this.#continuesAt) this.#push(start);
     this.#continuesAt = -1;
     this.#current = block;
   }
@@ -33,8 +39,10 @@ export class InstructionCounter {
     if (!current) return;
     if (isRepetition(current, start)) {
       this.leave(start);
-      return;
-    }
+    } else this.#finish(current, start);
+  }
+
+  #finish(current: Block, start: number): void {
     const cut = current.engineSize === 0 && start > current.start ? indexOf(current, start) : -1;
     this.#retired += cut > 0 ? cut : current.offsets.length;
     const continues = cut > 0 || (current.fallsThrough && start === current.end);
@@ -67,6 +75,11 @@ export class InstructionCounter {
     return this.#current !== undefined && isRepetition(this.#current, start);
   }
 
+  /** The block that is running, as it was when it was entered; `undefined` after {@link leave}. */
+  get running(): Block | undefined {
+    return this.#current;
+  }
+
   /** Retired so far. Exact after {@link leave}; inside a block, the number at its start. */
   get retired(): number {
     return this.#retired;
@@ -83,13 +96,16 @@ export class InstructionCounter {
 
   /** Starts of the last blocks, oldest first; the last is the one that holds `eip`. Only after {@link leave}. */
   trail(eip: number): readonly number[] {
-    const entries = this.#continuesAt === eip ? this.#trail : [...this.#trail, eip];
+    const entries: number[] = [];
+    for (let i = Math.max(0, this.#pushed - TRAIL_LENGTH); i < this.#pushed; i++) {
+      entries.push(this.#trail[i % TRAIL_LENGTH] as number);
+    }
+    if (this.#continuesAt !== eip) entries.push(eip);
     return entries.slice(-TRAIL_LENGTH);
   }
 
   #push(start: number): void {
-    this.#trail.push(start);
-    if (this.#trail.length > 4 * TRAIL_LENGTH) this.#trail = this.#trail.slice(-TRAIL_LENGTH);
+    this.#trail[this.#pushed++ % TRAIL_LENGTH] = start;
   }
 }
 

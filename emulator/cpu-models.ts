@@ -14,6 +14,7 @@ export interface CpuModel {
   readonly name: string;
   readonly summary: string;
   cpuid(leaf: number, subleaf: number): CpuidResult;
+  readonly longMode: boolean;
   readonly hasRandom: boolean;
   readonly hasRdtscp: boolean;
 }
@@ -100,6 +101,7 @@ function defineModel({ name, summary, longMode, hypervisor }: ModelOptions): Cpu
   return {
     name,
     summary,
+    longMode,
     hasRandom: true,
     hasRdtscp: true,
     cpuid(leaf, subleaf) {

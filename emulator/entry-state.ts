@@ -124,6 +124,10 @@ export interface Platform {
   readonly hypercallVectors: readonly number[];
   /** Registers of a hypercall's arguments, in the order of the ABI. Default: EBX, ECX, EDX, ESI. The number is in EAX. */
   readonly hypercallArguments?: readonly GeneralRegister[];
+  /** VMCALL is a hypercall here; everywhere else it is an invalid opcode. */
+  readonly vmcall?: boolean;
+  /** Vectors that the hypervisor lets the guest raise with INT3 or INTO; every other INT n is a #GP. */
+  readonly openVectors?: readonly number[];
   /** The hypercall page, if there is one (linear address). Entry n stands at `linear + 32 * n`. */
   readonly hypercallPage?: number;
   /** Of `emulator/cpu-models.ts`. */

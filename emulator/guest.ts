@@ -2,17 +2,19 @@
  * Guest: an EntryState put into an engine – memory, CPU, devices, and what is known about its code. It runs once from
  * its entry; a second pass takes a new one.
  */
-import { BlockMap } from './blocks.ts';
+import { BlockMap, sameBytes } from './blocks.ts';
 import { createClock, createRandom } from './clock.ts';
 import { InstructionCounter } from './counter.ts';
 import { type CpuModel, findCpuModel } from './cpu-models.ts';
 import type { CpuState } from './cpu-state.ts';
 import type { EntryState } from './entry-state.ts';
+import { FLAG_VM } from './flags.ts';
 import { IdentityPaging } from './identity-paging.ts';
 import { type Bank, PhysicalMemory } from './memory.ts';
-import { CR0_PG, EFER_NXE, pagingIsOn, walk } from './paging.ts';
+import { CR0_PE, CR0_PG, EFER_NXE, pagingIsOn, walk } from './paging.ts';
 import { PortBus } from './ports.ts';
 import { MSR_EFER, MsrFile, type PrivilegeState, privilegeState, type Watch } from './sensitive/index.ts';
+import type { EngineLimit } from './stop.ts';
 import { COM1, Uart } from './uart.ts';
 import type { Hook, UnicornLibrary } from './unicorn/api.ts';
 import { Processor, type ProcessorEvents } from './unicorn/processor.ts';
@@ -38,10 +40,12 @@ export class Guest {
   readonly watch: Watch;
   /** What decides about sensitive instructions now; kept up to date by {@link refresh}. */
   state: PrivilegeState;
-  /** Set when the engine cannot follow the guest's page tables; says why. */
-  pagingProblem: string | undefined;
+  /** Set when the engine, or this program, cannot follow the guest any further. */
+  limit: { readonly limit: EngineLimit; readonly detail: string } | undefined;
   /** A page table may have been written since the mapping was last looked at. */
   mappingChanged = false;
+  /** Writes to page tables are noted and let through; else they end the run before them. */
+  passTableWrites = true;
   readonly #ports: PortBus;
   readonly #paging: IdentityPaging | undefined;
   readonly #guarded: readonly { start: number; size: number }[];
@@ -75,7 +79,10 @@ export class Guest {
     this.msrs.write(MSR_EFER, BigInt(entry.control.efer));
     const identity = this.processor.capabilities.paging === 'identity';
     this.#paging = identity ? new IdentityPaging(this.memory, this.processor) : undefined;
-    this.blocks = new BlockMap((linear, size) => this.code(linear, size));
+    this.blocks = new BlockMap({
+      fetch: (linear, size) => this.code(linear, size),
+      holds: (linear, bytes) => this.holds(linear, bytes),
+    });
     this.watch = { descriptorReads: this.#guarded.length > 0, mappingChanges: identity };
     const cpu = this.cpu();
     this.#control = cpu.control;
@@ -136,6 +143,16 @@ export class Guest {
     return bytes.subarray(0, done);
   }
 
+  /** Whether these very bytes stand at a linear address. Asked for each block that runs: it makes no object. */
+  holds(linear: number, bytes: Uint8Array): boolean {
+    if (!pagingIsOn(this.#control)) return this.memory.holds(linear, bytes);
+    if (bytes.length > PAGE_SIZE - (linear % PAGE_SIZE)) {
+      return sameBytes(this.code(linear, bytes.length), bytes);
+    }
+    const physical = this.#translate(linear);
+    return physical !== undefined && this.memory.holds(physical, bytes);
+  }
+
   #translate(linear: number): number | undefined {
     return walk(linear, this.#control, physical => this.memory.read32(physical)).physical;
   }
@@ -149,7 +166,12 @@ export class Guest {
   refresh(cpu: CpuState): void {
     const before = this.#control;
     const { control } = cpu;
-    if (control.cr0 !== before.cr0 || control.cr3 !== before.cr3 || control.cr4 !== before.cr4) {
+    if (
+      control.cr0 !== before.cr0 ||
+      control.cr3 !== before.cr3 ||
+      control.cr4 !== before.cr4 ||
+      control.efer !== before.efer
+    ) {
       this.#control = control;
       this.blocks.clear();
       if (this.processor.watching === 'new') this.processor.dropAll();
@@ -162,6 +184,7 @@ export class Guest {
       this.processor.dropAll();
     }
     this.state = state;
+    this.limit ??= modeLimit(cpu);
     if (this.mappingChanged) this.#followMapping(cpu);
   }
 
@@ -172,7 +195,7 @@ export class Guest {
     for (const hook of this.#tableHooks) hook.remove();
     this.#tableHooks = [];
     if (!result.ok) {
-      this.pagingProblem = result.detail;
+      this.limit = { limit: 'paging-not-identity', detail: result.detail };
       return;
     }
     if ((cpu.control.cr0 & CR0_PG) === 0) return;
@@ -180,7 +203,7 @@ export class Guest {
       this.#tableHooks.push(
         this.processor.onMemoryWrite(begin, end - 1, () => {
           this.mappingChanged = true;
-          this.processor.stop();
+          if (!this.passTableWrites) this.processor.stop();
         }),
       );
     }
@@ -190,6 +213,16 @@ export class Guest {
   writeEfer(value: bigint): void {
     this.processor.writeMsr(MSR_EFER, value & BigInt(EFER_NXE | 1));
   }
+}
+
+/** Modes in which an instruction's address is not what it is in flat protected mode. */
+function modeLimit(cpu: CpuState): Guest['limit'] {
+  const base = cpu.segments.cs.descriptor?.base ?? 0;
+  if ((cpu.control.cr0 & CR0_PE) === 0) return { limit: 'real-mode', detail: 'CR0.PE is 0' };
+  if ((cpu.eflags & FLAG_VM) !== 0) return { limit: 'virtual-8086', detail: 'EFLAGS.VM is 1' };
+  if (base !== 0)
+    return { limit: 'segment-base', detail: `CS has base 0x${base.toString(16).padStart(8, '0')}` };
+  return undefined;
 }
 
 /** The registers of an entry state, as a CPU holds them. */

@@ -2,8 +2,8 @@
  * Decoding, in one place: iced-x86 behind plain data. A block is decoded once; what must be looked at in it before
  * it runs (its *sensitive* instructions) is found by opcode, from one table built at start.
  */
-import iced from 'iced-x86';
 import type { GeneralRegister } from './cpu-state.ts';
+import { iced } from './iced.ts';
 import type { SegmentName } from './segmentation.ts';
 
 const {
@@ -146,19 +146,35 @@ const MOV_TO_SEGMENT = new Set<number>([Code.Mov_Sreg_rm16, Code.Mov_Sreg_r32m16
 /** No such instruction: both builds run some of them all the same. */
 const UNDEFINED: Sensitivity = { type: 'undefined' };
 
-const sensitivityByCode: readonly (Sensitivity | undefined)[] = buildTable();
+const exact = new Map(TABLE.filter(([pattern]) => !pattern.endsWith('*')));
+const prefixes = TABLE.filter(([pattern]) => pattern.endsWith('*')).map(
+  ([pattern, sensitivity]) => [pattern.slice(0, -1), sensitivity] as const,
+);
 
-function buildTable(): (Sensitivity | undefined)[] {
-  const byCode: (Sensitivity | undefined)[] = [];
-  const codes = Object.entries(Code).filter((e): e is [string, number] => typeof e[1] === 'number');
-  for (const [pattern, sensitivity] of TABLE) {
-    const matches = pattern.endsWith('*')
-      ? codes.filter(([name]) => name.startsWith(pattern.slice(0, -1)))
-      : codes.filter(([name]) => name === pattern);
-    if (matches.length === 0) throw new Error(`no opcode is named ${pattern}`);
-    for (const [, code] of matches) byCode[code] = sensitivity;
+/** What {@link namedSensitivity} found; there are thousands of codes, and a kernel uses few. */
+const sensitivityByCode: (Sensitivity | null)[] = [];
+
+function sensitivityOfCode(code: number): Sensitivity | undefined {
+  let known = sensitivityByCode[code];
+  if (known === undefined) {
+    known = namedSensitivity(Code[code] ?? '') ?? null;
+    sensitivityByCode[code] = known;
   }
-  return byCode;
+  return known ?? undefined;
+}
+
+function namedSensitivity(name: string): Sensitivity | undefined {
+  return exact.get(name) ?? prefixes.find(([prefix]) => name.startsWith(prefix))?.[1];
+}
+
+/** Patterns of the table that no opcode of iced-x86 has: none, as long as it is the version that the table is for. */
+export function unmatchedPatterns(): string[] {
+  const names = Object.keys(Code);
+  return TABLE.map(([pattern]) => pattern).filter(pattern =>
+    pattern.endsWith('*')
+      ? !names.some(name => name.startsWith(pattern.slice(0, -1)))
+      : !names.includes(pattern),
+  );
 }
 
 const SEGMENT_BY_REGISTER: Readonly<Record<number, SegmentName>> = {
@@ -239,6 +255,8 @@ export function decodeBlock(bytes: Uint8Array, bits: CodeBits, limit = bytes.len
       const length = scratch.length;
       const sensitivity = sensitivityOf(scratch);
       if (sensitivity) sensitive.push({ offset: size, length, sensitivity });
+      const prefix = prefixOf(scratch);
+      if (prefix && sensitivity !== prefix) sensitive.push({ offset: size, length, sensitivity: prefix });
       offsets.push(size);
       size += length;
       const flow = scratch.flowControl;
@@ -266,15 +284,20 @@ function sensitivityOf(instruction: IcedInstruction): Sensitivity | undefined {
     const register = SEGMENT_BY_REGISTER[instruction.op0Register];
     return register && register !== 'cs' ? segment(register) : undefined;
   }
-  const found = sensitivityByCode[code];
+  const found = sensitivityOfCode(code);
   if (found) return found;
   // No CPU model here has AVX; both builds run some of it all the same.
   if (instruction.encoding !== EncodingKind.Legacy) return UNDEFINED;
+  return prefixOf(instruction);
+}
+
+const FS_PREFIX: Sensitivity = { type: 'segment-prefix', register: 'fs' };
+const GS_PREFIX: Sensitivity = { type: 'segment-prefix', register: 'gs' };
+
+function prefixOf(instruction: IcedInstruction): Sensitivity | undefined {
   const prefix = instruction.segmentPrefix;
-  if (prefix === Register.FS || prefix === Register.GS) {
-    return { type: 'segment-prefix', register: prefix === Register.FS ? 'fs' : 'gs' };
-  }
-  return undefined;
+  if (prefix === Register.FS) return FS_PREFIX;
+  return prefix === Register.GS ? GS_PREFIX : undefined;
 }
 
 /** One operand in memory, with its effective address (offset in the segment) computed. */
@@ -334,6 +357,7 @@ export function decodeInstruction(
       const known = GENERAL_BY_REGISTER[register];
       return known ? (registers[known.register] >>> known.shift) & known.mask : 0;
     };
+    const repeated = isRepeated(instruction);
     const memory = info.usedMemory().map((use): MemoryUse => {
       const offset =
         Number(BigInt.asUintN(32, use.displacement)) +
@@ -344,7 +368,9 @@ export function decodeInstruction(
       const result = {
         segment: SEGMENT_BY_REGISTER[use.segment] ?? 'ds',
         offset: (offset & mask) >>> 0,
-        size: MemorySizeExt.size(use.memorySize),
+        // Of a repeated string instruction: one element.
+        size:
+          MemorySizeExt.size(use.memorySize) || (repeated ? MemorySizeExt.size(instruction.memorySize) : 0),
         read: access !== OpAccess.Write && access !== OpAccess.CondWrite && access !== OpAccess.NoMemAccess,
         write: access !== OpAccess.Read && access !== OpAccess.CondRead && access !== OpAccess.NoMemAccess,
       };
@@ -395,7 +421,7 @@ export function decodeInstruction(
           }
         : undefined,
       fallsThrough: instruction.flowControl === FlowControl.Next,
-      repeated: isRepeated(instruction),
+      repeated,
       immediatePort: hasImmediate(instruction),
       portSize: portSizeOf(Code[code] ?? ''),
     };

@@ -5,7 +5,7 @@
 import type { EntryState } from './entry-state.ts';
 import { Guest } from './guest.ts';
 import { type RunOptions, Session } from './session.ts';
-import type { Stop } from './stop.ts';
+import type { Cause, Stop } from './stop.ts';
 import type { UnicornLibrary } from './unicorn/api.ts';
 
 export type { RunOptions } from './session.ts';
@@ -14,6 +14,13 @@ export interface MachineOptions {
   /** The guest's output on COM1, as it comes. */
   readonly onSerial?: (bytes: Uint8Array) => void;
 }
+
+/** Stepping has not helped. */
+const NO_PROGRESS: Cause = {
+  kind: 'engine-limit',
+  limit: 'no-progress',
+  detail: 'the engine does not get through a block that writes to itself',
+};
 
 /** `runAsync` lets other work go on after so long. */
 const SLICE_MILLISECONDS = 50;
@@ -80,8 +87,12 @@ export class Machine {
     return stop;
   }
 
-  #access(): GuestAccess {
+  #checkOpen(): void {
     if (this.#closed) throw new Error('the machine is closed');
+  }
+
+  #access(): GuestAccess {
+    this.#checkOpen();
     return {
       guest: () => this.#guest,
       restart: () => {
@@ -94,6 +105,7 @@ export class Machine {
 
   /** A copy of linear memory, through the guest's own mapping; shorter where that or the memory ends. */
   readMemory(linear: number, size: number): Uint8Array {
+    this.#checkOpen();
     return this.#guest.readLinear(linear, size);
   }
 
@@ -127,12 +139,17 @@ class Job {
   #session: Session;
   /** The uncounted pass's Stop, while a counted one looks for it again. */
   #found: Stop | undefined;
+  #stepFrom: number | undefined;
+  readonly #untilFrom: number;
+  readonly #fragile = new Set<number>();
 
   constructor(access: GuestAccess, options: RunOptions, inSlices: boolean) {
     this.#access = access;
     this.#options = options;
     this.#deadline =
       options.timeout === undefined ? Number.POSITIVE_INFINITY : performance.now() + options.timeout;
+    const leaves = access.resumedAt !== undefined && access.resumedAt === options.until;
+    this.#untilFrom = access.guest().counter.retired + (leaves ? 1 : 0);
     const returns = inSlices || options.timeout !== undefined;
     this.#session = new Session(access.guest(), options, {
       inSlices: returns,
@@ -151,22 +168,28 @@ class Job {
     if (end.type === 'slice') return undefined;
     if (end.type === 'stop' && (!this.#session.relaxed || this.#options.count === 'never')) return end.stop;
     if (end.type === 'stop') this.#found = end.stop;
-    this.#repeat(end.type === 'needs-steps' ? end.from : undefined);
+    if (end.type === 'needs-steps') this.#stepFrom = end.from;
+    if (end.type === 'step-through') {
+      if (this.#fragile.has(end.block)) return this.#session.stopNow(NO_PROGRESS);
+      this.#fragile.add(end.block);
+    }
+    this.#repeat();
     return undefined;
   }
 
   /** Runs are deterministic: what one pass does not tell exactly, the same run again does, counted from the entry. */
-  #repeat(stepFrom: number | undefined): void {
+  #repeat(): void {
     this.#access.restart();
-    const guest = this.#access.guest();
-    this.#session =
-      stepFrom === undefined
-        ? new Session(guest, { ...this.#options, count: 'always' }, { inSlices: true })
-        : new Session(
-            guest,
-            { instructions: Number.POSITIVE_INFINITY, count: 'always' },
-            { inSlices: true, stepFrom },
-          );
+    this.#session = new Session(
+      this.#access.guest(),
+      { ...this.#options, count: 'always' },
+      {
+        inSlices: true,
+        untilFrom: this.#untilFrom,
+        fragile: this.#fragile,
+        ...(this.#stepFrom === undefined ? {} : { stepFrom: this.#stepFrom }),
+      },
+    );
   }
 
   interrupt(): Stop {

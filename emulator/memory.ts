@@ -39,19 +39,37 @@ export class PhysicalMemory {
     return bank.memory.bytes().subarray(offset, Math.min(offset + size, bank.size));
   }
 
-  read32(physical: number): number | undefined {
-    const bytes = this.view(physical, 4);
-    const [a, b, c, d] = bytes;
-    if (a === undefined || b === undefined || c === undefined || d === undefined) return undefined;
-    return (a | (b << 8) | (c << 16) | (d << 24)) >>> 0;
+  /** Whether these very bytes stand at `physical`. */
+  holds(physical: number, expected: Uint8Array): boolean {
+    const bank = this.bankOf(physical);
+    if (!bank) return false;
+    const at = physical - bank.start;
+    if (at + expected.length > bank.size) return false;
+    const bytes = bank.memory.bytes();
+    for (let i = 0; i < expected.length; i++) if (bytes[at + i] !== expected[i]) return false;
+    return true;
   }
 
-  /** Writes the entry state: poison where nothing is defined (if asked for), zeros, then every region's contents. */
+  read32(physical: number): number | undefined {
+    const bank = this.bankOf(physical);
+    if (!bank) return undefined;
+    const at = physical - bank.start;
+    if (at + 4 > bank.size) return undefined;
+    const bytes = bank.memory.bytes();
+    const byte = (i: number): number => bytes[at + i] as number;
+    return (byte(0) | (byte(1) << 8) | (byte(2) << 16) | (byte(3) << 24)) >>> 0;
+  }
+
+  /**
+   * Writes the entry state: poison where nothing is defined (if asked for), then every region's contents. The rest is
+   * zero as it comes: writing zeros to memory that no one has touched would take as long as a short run.
+   */
   load(entry: EntryState): void {
     const poison = entry.poison ?? false;
-    for (const bank of this.banks) {
-      const bytes = bank.memory.bytes().subarray(0, bank.size);
-      bytes.fill(poison && bank.kind === 'ram' ? MEMORY_POISON : 0);
+    if (poison) {
+      for (const { kind, memory, size } of this.banks) {
+        if (kind === 'ram') memory.bytes().fill(MEMORY_POISON, 0, size);
+      }
     }
     for (const region of entry.regions) this.#write(region, poison);
   }

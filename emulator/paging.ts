@@ -10,6 +10,8 @@ export const CR4_PAE = 0x20;
 export const EFER_LME = 0x100;
 export const EFER_NXE = 0x800;
 
+const PAGE_SIZE = 4096;
+
 const PRESENT = 0x1;
 const WRITABLE = 0x2;
 const USER = 0x4;
@@ -97,12 +99,17 @@ function walk32(linear: number, control: ControlRegisters, read: ReadPhysical32)
   };
 }
 
+/** Whether the high dword of a PAE entry has a reserved bit set. */
+const reservedHigh = (high: number, control: ControlRegisters): boolean =>
+  (high & 0x7fffffff & ~PAE_ADDRESS_HIGH) !== 0 ||
+  ((control.efer & EFER_NXE) === 0 && (high & NO_EXECUTE_HIGH) !== 0);
+
+/** The address in a PAE entry. */
+const frame = (low: number, high: number, mask: number): number =>
+  (high & PAE_ADDRESS_HIGH) * 2 ** 32 + ((low & mask) >>> 0);
+
 function walkPae(linear: number, control: ControlRegisters, read: ReadPhysical32): WalkResult {
   const nxe = (control.efer & EFER_NXE) !== 0;
-  const reservedHigh = (high: number): boolean =>
-    (high & 0x7fffffff & ~PAE_ADDRESS_HIGH) !== 0 || (!nxe && (high & NO_EXECUTE_HIGH) !== 0);
-  const frame = (low: number, high: number, mask: number): number =>
-    (high & PAE_ADDRESS_HIGH) * 2 ** 32 + ((low & mask) >>> 0);
   const entry = (level: PageWalkStep['level'], address: number): PageWalkStep => ({
     level,
     entryAddress: address,
@@ -116,7 +123,7 @@ function walkPae(linear: number, control: ControlRegisters, read: ReadPhysical32
   const pde = entry('PD', frame(pdpte.low, pdpte.high, 0xfffff000) + ((linear >>> 21) & 0x1ff) * 8);
   steps.push(pde);
   if ((pde.low & PRESENT) === 0) return unmapped(steps, 2 << 20);
-  if (reservedHigh(pde.high)) return unmapped(steps, 2 << 20, true);
+  if (reservedHigh(pde.high, control)) return unmapped(steps, 2 << 20, true);
   if ((pde.low & LARGE) !== 0) {
     return {
       steps,
@@ -131,7 +138,7 @@ function walkPae(linear: number, control: ControlRegisters, read: ReadPhysical32
   const pte = entry('PT', frame(pde.low, pde.high, 0xfffff000) + ((linear >>> 12) & 0x1ff) * 8);
   steps.push(pte);
   if ((pte.low & PRESENT) === 0) return unmapped(steps, 4096);
-  if (reservedHigh(pte.high)) return unmapped(steps, 4096, true);
+  if (reservedHigh(pte.high, control)) return unmapped(steps, 4096, true);
   const both = pde.low & pte.low;
   return {
     steps,
@@ -176,19 +183,37 @@ export function mappedRanges(
 ): { ranges: readonly MappedRange[]; tablePages: ReadonlySet<number> } {
   const ranges: { linear: number; physical: number; size: number }[] = [];
   const tablePages = new Set<number>();
+  const add = (linear: number, physical: number, size: number): void => {
+    const last = ranges.at(-1);
+    if (last && last.linear + last.size === linear && last.physical + last.size === physical)
+      last.size += size;
+    else ranges.push({ linear, physical, size });
+  };
+  const entrySize = (control.cr4 & CR4_PAE) !== 0 ? 8 : 4;
   let linear = 0;
   while (linear < 2 ** 32) {
     const result = walk(linear, control, read);
     for (const step of result.steps) tablePages.add((step.entryAddress & 0xfffff000) >>> 0);
-    // Entries below the first absent level all cover the same span: skip to its end.
-    const span = result.pageSize - (linear % result.pageSize);
-    if (result.physical !== undefined) {
-      const last = ranges.at(-1);
-      if (last && last.linear + last.size === linear && last.physical + last.size === result.physical)
-        last.size += span;
-      else ranges.push({ linear, physical: result.physical, size: span });
+    const table = result.steps.at(-1);
+    if (table?.level === 'PT') {
+      // The first entry of a page table: the others are read here, without a walk for each.
+      const end = table.entryAddress + PAGE_SIZE;
+      for (let entry = table.entryAddress; entry < end; entry += entrySize, linear += PAGE_SIZE) {
+        const high = entrySize === 8 ? (read(entry + 4) ?? 0) : 0;
+        const physical = pageOf(read(entry) ?? 0, high, control);
+        if (physical !== undefined) add(linear, physical, PAGE_SIZE);
+      }
+    } else {
+      // Entries below the first absent level all cover the same span: skip to its end.
+      if (result.physical !== undefined) add(linear, result.physical, result.pageSize);
+      linear += result.pageSize;
     }
-    linear += span;
   }
   return { ranges, tablePages };
+}
+
+/** Where the entry of a page table points to; `undefined` when it is not present or has a reserved bit set. */
+function pageOf(low: number, high: number, control: ControlRegisters): number | undefined {
+  if ((low & PRESENT) === 0 || reservedHigh(high, control)) return undefined;
+  return frame(low, high, 0xfffff000);
 }

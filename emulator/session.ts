@@ -2,15 +2,15 @@
  * Session: one run of a guest, in slices. It runs freely from one thing that has to be looked at to the next, decides
  * about it, and ends in a Stop.
  */
-import type { Block } from './blocks.ts';
+import { type Block, isOneInside, MAX_BLOCK_SIZE } from './blocks.ts';
 import { CodePages } from './code-pages.ts';
 import type { CpuState } from './cpu-state.ts';
 import type { Guest } from './guest.ts';
 import { type DecodedInstruction, decodeInstruction, type Sensitivity } from './instructions.ts';
 import { evaluate, MSR_EFER, mustStop, type Verdict } from './sensitive/index.ts';
 import type { Cause, Exception, Stop } from './stop.ts';
-import { causeOfMemory, causeOfPageFault, describeStop } from './stop-record.ts';
-import type { Outcome } from './unicorn/processor.ts';
+import { behindTables, causeOfMemory, causeOfPageFault, describeStop, firstRefused } from './stop-record.ts';
+import type { Outcome, RefusedAccess } from './unicorn/processor.ts';
 
 export const DEFAULT_INSTRUCTIONS = 50_000_000;
 /** Blocks that `auto` counts before it changes to a second pass: a tenth of a second. */
@@ -46,8 +46,12 @@ export interface SessionMode {
   readonly inSlices: boolean;
   /** Where the run before ended in a `reached` Stop. */
   readonly resumedAt?: number | undefined;
+  /** A second pass repeats the runs before this one: `until` counts from this many retired instructions on. */
+  readonly untilFrom?: number;
   /** From this many retired instructions on, one instruction at a time. */
   readonly stepFrom?: number;
+  /** Starts of blocks that have been seen to write to themselves or to a page table: one instruction at a time. */
+  readonly fragile?: ReadonlySet<number>;
 }
 
 export type SliceEnd =
@@ -55,6 +59,8 @@ export type SliceEnd =
   | { readonly type: 'slice' }
   /** The run ended in the middle of a block, and the state is not exact: start again, stepping from its start. */
   | { readonly type: 'needs-steps'; readonly from: number }
+  /** The block at this address writes to itself, or to a page table: start again, stepping through it. */
+  | { readonly type: 'step-through'; readonly block: number }
   /** Virtual time or an exact number is needed and this pass does not count: start again, counted. */
   | { readonly type: 'needs-count' };
 
@@ -66,6 +72,8 @@ const CHANGES_STATE = new Set<Sensitivity['type']>([
   'fast-call',
   'rule',
 ]);
+/** Rules of instructions that flush the TLB. */
+const FLUSHES = new Set(['invlpg', 'mov-to-cr']);
 /** Instructions at which the CPU itself reads the GDT. */
 const READS_DESCRIPTORS = new Set<Sensitivity['type']>([
   'segment-load',
@@ -87,7 +95,11 @@ export class Session {
   readonly #canRelax: boolean;
   /** The block at this address has been decided about and may start. */
   #passing = -1;
+  /** Where the engine is asked to come back. */
+  #runningTo: number | undefined;
   #stepping = false;
+  /** Stepping an instruction that cannot branch: announced again, it starts anew. */
+  #steppingAt = -1;
   /** From this many retired instructions on, one at a time. */
   readonly #stepFrom: number;
   #blocks = 0;
@@ -101,6 +113,14 @@ export class Session {
   #stale = false;
   /** Code that has run while blocks are not announced each time. */
   readonly #codePages: CodePages;
+  readonly #untilFrom: number;
+  readonly #fragileStarts: ReadonlySet<number>;
+  /** The one of them that is being stepped through. */
+  #fragile: Block | undefined;
+  /** A block that turned out to write to its own bytes, or to a page table, as it ran. */
+  #fragileBlock: Block | undefined;
+  /** A block writes to itself, while not every block is announced. */
+  #restarted = false;
   /** This run starts at `until`, where the one before ended. */
   #leavingUntil: boolean;
 
@@ -108,7 +128,9 @@ export class Session {
     const { inSlices, resumedAt } = mode;
     this.#guest = guest;
     this.#stepFrom = mode.stepFrom ?? Number.POSITIVE_INFINITY;
+    this.#fragileStarts = mode.fragile ?? new Set();
     this.#until = options.until;
+    this.#untilFrom = mode.untilFrom ?? 0;
     this.#budget = options.instructions ?? DEFAULT_INSTRUCTIONS;
     this.#count = options.count ?? 'auto';
     // From a block that is not announced the native engine cannot be called back: see the quirk `stale-eip`.
@@ -157,10 +179,9 @@ export class Session {
     const { eip } = processor;
     counter.leave(eip);
     if (guest.mappingChanged) guest.refresh(guest.cpu());
-    if (guest.pagingProblem !== undefined) {
-      return this.#end({ kind: 'engine-limit', limit: 'paging-not-identity', detail: guest.pagingProblem });
-    }
-    if (eip === this.#until && !this.#leavingUntil) return this.#end({ kind: 'reached', address: eip });
+    if (guest.limit) return this.#end({ kind: 'engine-limit', ...guest.limit });
+    if (eip === this.#until && !this.#leavingUntil && counter.retired >= this.#untilFrom)
+      return this.#end({ kind: 'reached', address: eip });
     if (!this.relaxed && counter.retired >= this.#budget)
       return this.#end({ kind: 'budget', limit: this.#budget });
 
@@ -172,7 +193,22 @@ export class Session {
       return this.#decide(eip, bytes, instruction);
     }
     this.#leavingUntil = false;
-    return counter.retired < this.#stepFrom ? this.#runFrom(eip) : this.#step(eip, instruction);
+    const steps = counter.retired >= this.#stepFrom || this.#isFragile(eip);
+    return steps ? this.#step(eip, instruction) : this.#runFrom(eip);
+  }
+
+  /** Whether EIP is in a fragile block that was entered at its start. */
+  #isFragile(eip: number): boolean {
+    if (this.#fragileStarts.has(eip)) this.#fragile = this.#guest.blocks.at(eip, this.#guest.state.bits);
+    const block = this.#fragile;
+    if (block && (eip < block.start || eip >= block.end)) this.#fragile = undefined;
+    return this.#fragile !== undefined;
+  }
+
+  /** Looks whether the block that has just run is still what it was: engines then go on in one of several ways. */
+  #noteModified(): void {
+    const { running } = this.#guest.counter;
+    if (running && !this.#guest.blocks.isUnchanged(running)) this.#fragileBlock = running;
   }
 
   #hasToBeSeen(instruction: DecodedInstruction): boolean {
@@ -218,6 +254,7 @@ export class Session {
     const { sensitivity } = instruction;
     if (sensitivity?.type === 'answered' && sensitivity.what === 'wrmsr') {
       this.#guest.writeEfer(msrs.read(MSR_EFER));
+      this.#guest.refresh(this.#guest.cpu());
     }
     const next = (eip + instruction.length) >>> 0;
     processor.eip = next;
@@ -239,18 +276,27 @@ export class Session {
     if (opens) guest.guard(false);
     this.#passing = eip;
     this.#stepping = true;
+    this.#steppingAt = instruction.fallsThrough ? eip : -1;
     const outcome = processor.run(eip, (eip + instruction.length) >>> 0);
+    this.#steppingAt = -1;
     this.#stepping = false;
     this.#passing = -1;
     if (opens) guest.guard(true);
     if (watchAll) processor.watch('new');
-    const end = this.#after(outcome, eip);
-    if (!end && type !== undefined && CHANGES_STATE.has(type)) guest.refresh(guest.cpu());
+    const end = this.#ended(outcome, eip);
+    if (!end && type !== undefined && CHANGES_STATE.has(type)) {
+      // What is in the tables counts from here on, even if the register keeps its value.
+      if (instruction.sensitivity?.type === 'rule' && FLUSHES.has(instruction.sensitivity.rule)) {
+        guest.mappingChanged = true;
+      }
+      guest.refresh(guest.cpu());
+    }
     return end;
   }
 
   #runFrom(eip: number): SliceEnd | undefined {
-    const { processor, blocks, state } = this.#guest;
+    const guest = this.#guest;
+    const { processor, blocks, state, counter } = guest;
     const block = blocks.at(eip, state.bits);
     const stopAt = this.#stopIn(block);
     if (this.relaxed) {
@@ -263,9 +309,17 @@ export class Session {
     this.#stale = false;
     this.#passing = eip;
     this.#entered = 0;
+    this.#runningTo = stopAt;
+    guest.passTableWrites = false;
     const outcome = processor.run(eip, this.relaxed ? undefined : stopAt);
+    guest.passTableWrites = true;
     this.#passing = -1;
-    return this.#after(outcome, eip);
+    if (this.#restarted) return { type: 'needs-count' };
+    // The engine comes back before an instruction that writes to a page table, and EFLAGS is not what it was.
+    if (guest.mappingChanged && outcome.type === 'stopped') this.#fragileBlock = counter.running;
+    if (!this.#fragileBlock) this.#noteModified();
+    if (this.#fragileBlock) return { type: 'step-through', block: this.#fragileBlock.start };
+    return this.#ended(outcome, eip);
   }
 
   /** The first address in the block, after its start, at which the run has to come back. */
@@ -289,22 +343,41 @@ export class Session {
   #planned(block: Block): number | undefined {
     const { state, watch } = this.#guest;
     if (block.plan.context !== state.key) {
-      const checkAll = state.notFlat.has('ds') || state.notFlat.has('es') || state.notFlat.has('ss');
-      const first = checkAll
-        ? { offset: 0 }
-        : block.sensitive.find(({ sensitivity }) => mustStop(sensitivity, state, watch));
+      const first =
+        block.sensitive.find(({ sensitivity }) => mustStop(sensitivity, state, watch))?.offset ??
+        Number.POSITIVE_INFINITY;
+      const offset = Math.min(first, this.#firstAccess(block));
       block.plan = {
         context: state.key,
-        stopAt: first === undefined ? undefined : block.start + first.offset,
+        stopAt: offset === Number.POSITIVE_INFINITY ? undefined : block.start + offset,
       };
     }
     return block.plan.stopAt;
+  }
+
+  /** Offset of the first instruction that uses memory through DS, ES or SS while that is not flat; else infinite. */
+  #firstAccess(block: Block): number {
+    const { state, processor } = this.#guest;
+    const { notFlat, bits } = state;
+    if (!notFlat.has('ds') && !notFlat.has('es') && !notFlat.has('ss')) return Number.POSITIVE_INFINITY;
+    const registers = processor.readRegisters();
+    const found = block.offsets.find(offset => {
+      const code = block.bytes.subarray(offset);
+      const { memory } = decodeInstruction(code, block.start + offset, bits, registers);
+      return memory.some(use => notFlat.has(use.segment));
+    });
+    return found ?? Number.POSITIVE_INFINITY;
   }
 
   /** The engine announces a block: true stops before it. */
   #onBlock(start: number, size: number): boolean {
     const { blocks, counter, state, processor } = this.#guest;
     if (processor.watching === 'new') {
+      if (!this.#stepping && this.#codePages.isRestart(start, size)) {
+        // The engine may never get past it: only a pass that steps through the block does.
+        this.#restarted = true;
+        return true;
+      }
       blocks.forget(start);
       const block = blocks.get(start, size, state.bits);
       this.#codePages.note(block);
@@ -313,15 +386,28 @@ export class Session {
       return this.#stopIn(block) !== undefined || this.#planned(block) === start || start === this.#until;
     }
     if (counter.repeats(start)) return false;
-    if (start !== this.#passing && blocks.hasChanged(start)) {
+    if (this.#stepping) {
+      if (start === this.#steppingAt && counter.running) return false;
+    } else if (this.#isRestart(start, size)) this.#fragileBlock = counter.running;
+    else this.#noteModified();
+    if (this.#fragileBlock) return true;
+    const known = blocks.known(start);
+    // The running block has just been compared.
+    const intact =
+      known !== undefined && ((known === counter.running && !this.#stepping) || blocks.isUnchanged(known));
+    if (known && !intact && start !== this.#passing) {
       // Engines sometimes keep a translation of code that is no longer there: see the quirk `stale-code`.
       this.#stale = true;
       counter.arrive(start);
       return true;
     }
-    const block = blocks.get(start, size, state.bits);
-    if (start === this.#passing) this.#passing = -1;
-    else if (this.#holds(block)) {
+    const block = intact && known.engineSize === size ? known : blocks.renew(start, size, state.bits);
+    if (start === this.#passing) {
+      this.#passing = -1;
+      // The engine may have made a longer block this time than it did the last: it has to be planned for again.
+      const stopAt = this.#stepping ? undefined : this.#stopIn(block);
+      if (stopAt !== undefined && stopAt !== this.#runningTo) return true;
+    } else if (this.#holds(block)) {
       counter.arrive(start);
       return true;
     }
@@ -330,10 +416,22 @@ export class Session {
     return false;
   }
 
+  /**
+   * Before an instruction writes to its own block, the engine throws the block away and announces what it makes of
+   * that instruction anew: alone, or as much as before; unicorn.js may even go on at another address. See the quirk
+   * `self-modifying-block`.
+   */
+  #isRestart(start: number, size: number): boolean {
+    const { running } = this.#guest.counter;
+    if (!running) return false;
+    const cannotBranch = running.fallsThrough && running.engineSize !== 0;
+    return (cannotBranch && start !== running.end) || isOneInside(running, start, size);
+  }
+
   #holds(block: Block): boolean {
-    if (this.#stepping || block.start === this.#until) return true;
+    if (this.#stepping || block.start === this.#until || this.#fragileStarts.has(block.start)) return true;
     if (++this.#blocks - this.#lastLook >= BLOCKS_PER_LOOK) this.#look();
-    if (this.#sliceOver) return true;
+    if (this.#sliceOver || this.#guest.mappingChanged) return true;
     if (this.#planned(block) !== undefined) return true;
     if (this.#until !== undefined && this.#until > block.start && this.#until < block.end) return true;
     const after = this.#guest.counter.retiredAt(block.start) + block.offsets.length;
@@ -345,7 +443,7 @@ export class Session {
     if (performance.now() >= this.#deadline) this.#sliceOver = true;
   }
 
-  #after(outcome: Outcome, eip: number): SliceEnd | undefined {
+  #ended(outcome: Outcome, eip: number): SliceEnd | undefined {
     const guest = this.#guest;
     if (outcome.type === 'stopped') {
       if (guest.processor.eip !== eip || this.#entered > 0) {
@@ -366,14 +464,14 @@ export class Session {
       if (++this.#stuck <= PATIENCE) return undefined;
     }
     const { counter } = guest;
-    if (counter.retired < this.#stepFrom && !isExact(outcome)) {
+    if (counter.retired < this.#stepFrom && !this.#isExact(outcome)) {
       return this.relaxed ? { type: 'needs-count' } : { type: 'needs-steps', from: counter.retired };
     }
     counter.leave(guest.processor.eip);
     const cpu = guest.cpu();
     switch (outcome.type) {
       case 'memory':
-        return this.#end(causeOfMemory(guest, outcome), undefined, cpu);
+        return this.#refused(outcome, cpu);
       case 'invalid-opcode':
         return this.#end({ kind: 'invalid-opcode' }, { vector: 6 }, cpu);
       case 'error':
@@ -385,11 +483,38 @@ export class Session {
       case 'exception': {
         const { vector, errorCode } = outcome;
         const exception = errorCode === undefined ? { vector } : { vector, errorCode };
-        const cause: Cause =
-          vector === PAGE_FAULT ? causeOfPageFault(guest, cpu, errorCode ?? 0) : { kind: 'exception' };
-        return this.#end(cause, exception, cpu);
+        if (vector === PAGE_FAULT) return this.#pageFault(cpu, cpu.control.cr2, exception);
+        return this.#end({ kind: 'exception' }, exception, cpu);
       }
     }
+  }
+
+  /** Only page faults leave EIP and EFLAGS as they are on every engine: see the quirk `memory-error-state`. */
+  #isExact(outcome: Outcome): boolean {
+    if (outcome.type !== 'exception' || outcome.vector !== PAGE_FAULT) return false;
+    const { processor, state } = this.#guest;
+    const { eip, cr2 } = processor;
+    const bytes = this.#guest.code(eip, CODE_BYTES).slice();
+    const { mnemonic, length, valid } = decodeInstruction(bytes, eip, state.bits, processor.readRegisters());
+    // A fetch ahead of EIP: the engine translates more of a block than the CPU would have come to.
+    const ahead = valid && cr2 >= eip + length && cr2 - eip < 2 * MAX_BLOCK_SIZE;
+    return !ahead && !CLOBBERS_FLAGS.test(mnemonic);
+  }
+
+  #refused(access: RefusedAccess, cpu: CpuState): SliceEnd {
+    const guest = this.#guest;
+    const first = { ...access, ...firstRefused(guest, cpu, access.address) };
+    const found = behindTables(guest, cpu, first);
+    if ('exception' in found) return this.#pageFault(cpu, found.address, found.exception);
+    return this.#end(causeOfMemory(guest, found), undefined, cpu);
+  }
+
+  #pageFault(cpu: CpuState, address: number, exception: Exception): SliceEnd {
+    const guest = this.#guest;
+    const cr2 = firstRefused(guest, cpu, address)?.address ?? address;
+    if (cr2 !== cpu.control.cr2) guest.processor.writeCr2(cr2);
+    const state = { ...cpu, control: { ...cpu.control, cr2 } };
+    return this.#end(causeOfPageFault(guest, state, exception.errorCode ?? 0), exception, state);
   }
 
   /** After enough counted blocks, `auto` goes on without counting where the engine can. */
@@ -418,5 +543,5 @@ const needsTime = (sensitivity: Sensitivity | undefined): boolean =>
   sensitivity?.type === 'answered' &&
   (sensitivity.what.startsWith('rdtsc') || sensitivity.what.endsWith('msr'));
 
-/** Only page faults leave EIP and EFLAGS as they are on every engine: see the quirk `memory-error-state`. */
-const isExact = (outcome: Outcome): boolean => outcome.type === 'exception' && outcome.vector === PAGE_FAULT;
+/** They compute EFLAGS before they touch memory: see the quirk `memory-error-state`. */
+const CLOBBERS_FLAGS = /^(rc[lr]|set)/;

@@ -4,7 +4,7 @@ import type { CpuState } from './cpu-state.ts';
 import type { Guest } from './guest.ts';
 import { decodeInstruction } from './instructions.ts';
 import { nearRegions } from './memory.ts';
-import { accessProblem, walk } from './paging.ts';
+import { accessProblem, EFER_NXE, pagingIsOn, walk } from './paging.ts';
 import { deliveryOf } from './sensitive/index.ts';
 import type { Access, Cause, CodeWindow, Exception, Stop, StopInstruction } from './stop.ts';
 import type { RefusedAccess } from './unicorn/processor.ts';
@@ -87,6 +87,54 @@ export function causeOfPageFault(guest: Guest, cpu: CpuState, errorCode: number)
     problem: accessProblem(result, access, cpu.cpl, cpu.control) ?? 'not-present',
     near: nearRegions(address, guest.entry.regions),
   };
+}
+
+/** Bits of a #PF error code: SDM vol. 3, 4.7. */
+const FAULT = { protection: 1, write: 2, user: 4, reserved: 8, fetch: 0x10 } as const;
+const PAGE_FAULT = 14;
+
+/**
+ * Engines give any byte of an access that crosses into a page which refuses it: here it is always the first.
+ *
+ * @returns that byte's linear address, and how many bytes of the access follow
+ */
+export function firstRefused(
+  guest: Guest,
+  cpu: CpuState,
+  address: number,
+): { readonly address: number; readonly size: number } | undefined {
+  const page = address - (address % PAGE_SIZE);
+  if (address - page >= MAX_INSTRUCTION_SIZE + 1) return undefined;
+  const bytes = guest.readLinear(cpu.eip, MAX_INSTRUCTION_SIZE);
+  for (const use of decodeInstruction(bytes, cpu.eip, guest.state.bits, cpu.registers).memory) {
+    const start = ((cpu.segments[use.segment].descriptor?.base ?? 0) + use.offset) >>> 0;
+    const end = start + use.size;
+    if (start < page && address < end) return { address: page, size: end - page };
+  }
+  return undefined;
+}
+
+/**
+ * An engine without real paging refuses an access by its linear address, before it looks at the guest's tables: the
+ * #PF that comes first on a CPU, or else the access by its physical address.
+ */
+export function behindTables(
+  guest: Guest,
+  cpu: CpuState,
+  refused: RefusedAccess,
+): RefusedAccess | { readonly exception: Required<Exception>; readonly address: number } {
+  const { address, access } = refused;
+  if (guest.processor.capabilities.paging === 'full' || !pagingIsOn(cpu.control)) return refused;
+  const result = walk(address, cpu.control, physical => guest.memory.read32(physical));
+  const problem = accessProblem(result, access, cpu.cpl, cpu.control);
+  if (problem === undefined) return { ...refused, address: result.physical ?? address };
+  const errorCode =
+    (problem === 'not-present' ? 0 : FAULT.protection) |
+    (access === 'write' ? FAULT.write : 0) |
+    (cpu.cpl === 3 ? FAULT.user : 0) |
+    (problem === 'reserved-bit' ? FAULT.reserved : 0) |
+    (access === 'fetch' && (cpu.control.efer & EFER_NXE) !== 0 ? FAULT.fetch : 0);
+  return { exception: { vector: PAGE_FAULT, errorCode }, address };
 }
 
 /** An access that the engine refused: a hole, the loader's guarded pages, or a write to ROM. */

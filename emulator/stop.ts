@@ -13,11 +13,14 @@ export interface Exception {
   readonly errorCode?: number;
 }
 
+/** Why an IDT entry cannot be used. */
+export type GateProblem = 'idt-limit' | 'gate-type' | 'gate-not-present' | 'gate-unreadable';
+
 /** Where the CPU itself would take the exception if nothing under the kernel caught it. */
 export type Delivery =
   | { readonly to: 'hypervisor' }
   | { readonly to: 'gate'; readonly selector: number; readonly offset: number }
-  | { readonly to: 'shutdown'; readonly reason: 'idt-limit' | 'gate-not-present' | 'gate-unreadable' };
+  | { readonly to: 'shutdown'; readonly reason: GateProblem };
 
 export interface StopInstruction {
   /** Linear address. */
@@ -151,7 +154,7 @@ export type Cause =
   | {
       readonly kind: 'shutdown';
       readonly first: Exception;
-      readonly reason: 'idt-limit' | 'gate-not-present' | 'gate-unreadable';
+      readonly reason: GateProblem;
     }
   | { readonly kind: 'long-mode' }
   | { readonly kind: 'exception' }
@@ -194,7 +197,14 @@ export type SegmentLoadProblem =
   | 'no-ldt';
 
 /** Why an engine could not follow the guest, rather than the guest going wrong. */
-export type EngineLimit = 'paging-not-identity' | 'unexpected-error' | 'no-progress';
+export type EngineLimit =
+  | 'paging-not-identity'
+  | 'segment-base'
+  | 'real-mode'
+  | 'virtual-8086'
+  | 'fast-call'
+  | 'unexpected-error'
+  | 'no-progress';
 
 export type StopKind = Cause['kind'];
 export type Stop = { [K in Cause['kind']]: StopCommon & Extract<Cause, { kind: K }> }[Cause['kind']];

@@ -2,6 +2,7 @@
 import { FLAG_AF, FLAG_CF, FLAG_OF, FLAG_PF, FLAG_SF, FLAG_ZF } from '../flags.ts';
 import type { Sensitivity } from '../instructions.ts';
 import { findRule } from '../privilege/index.ts';
+import { isReservedEfer, MSR_EFER } from './efer.ts';
 import {
   generalProtection,
   INVALID_OPCODE,
@@ -15,7 +16,7 @@ export type Answered = Extract<Sensitivity, { type: 'answered' }>['what'];
 
 /** MSR indices: SDM vol. 4, table 2-2. */
 const MSR_TSC = 0x10;
-export const MSR_EFER = 0xc0000080;
+const MSR_TSC_AUX = 0xc0000103;
 
 const undefinedOpcode: Verdict = stop({ kind: 'invalid-opcode' }, { vector: INVALID_OPCODE });
 
@@ -72,7 +73,10 @@ const ANSWERS: Readonly<Record<Answered, (s: Situation) => Verdict>> = {
     s.model.hasRdtscp
       ? guarded(s, 'rdtsc', () => {
           const tsc = s.tsc() + s.msrs.read(MSR_TSC);
-          return { type: 'answer', registers: { eax: low(tsc), edx: high(tsc), ecx: 0 } };
+          return {
+            type: 'answer',
+            registers: { eax: low(tsc), edx: high(tsc), ecx: low(s.msrs.read(MSR_TSC_AUX)) },
+          };
         })
       : undefinedOpcode,
   rdrand: random,
@@ -87,6 +91,8 @@ const ANSWERS: Readonly<Record<Answered, (s: Situation) => Verdict>> = {
     guarded(s, 'wrmsr', () => {
       const { eax, ecx, edx } = s.cpu.registers;
       const value = (BigInt(edx) << 32n) | BigInt(eax);
+      if (ecx === MSR_EFER && isReservedEfer(value, s.model))
+        return stop({ kind: 'exception' }, generalProtection(0));
       s.msrs.write(ecx, ecx === MSR_TSC ? value - s.tsc() : value);
       return { type: 'answer', registers: {} };
     }),

@@ -1,5 +1,5 @@
 /** POPF and IRET: what EFLAGS they ask for, and what they get. */
-import { FLAG_IF, flagsAfterPop, iopl } from '../flags.ts';
+import { FLAG_IF, FLAG_NT, FLAG_VM, flagsAfterPop, iopl } from '../flags.ts';
 import type { FlagChange } from '../stop.ts';
 import { codeReturn } from './segments.ts';
 import { RUN, readWord, type Situation, stop, type Verdict } from './verdict.ts';
@@ -47,9 +47,12 @@ export function popf(s: Situation): Verdict {
 }
 
 export function iret(s: Situation): Verdict {
+  // SDM vol. 2, IRET: a nested task returns by its TSS, and ring 0 may return to virtual-8086 mode; neither looks at CS.
+  if ((s.cpu.eflags & FLAG_NT) !== 0) return RUN;
   const selector = stackSlot(s, 1);
   const image = stackSlot(s, 2);
   if (selector === undefined || image === undefined) return RUN;
+  if (s.cpu.cpl === 0 && s.instruction.operandSize === 32 && (image & FLAG_VM) !== 0) return RUN;
   const code = codeReturn(s, selector & 0xffff);
   return code.type === 'stop' ? code : silentLoss(s, 'iret', image);
 }

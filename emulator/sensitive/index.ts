@@ -1,17 +1,18 @@
 /** Decides what becomes of the instruction at EIP. One evaluator for each kind of sensitivity. */
 
 import { decodeInstruction, type Sensitivity } from '../instructions.ts';
-import { CR0_PG, EFER_LME } from '../paging.ts';
 import { findRule } from '../privilege/index.ts';
-import { answer, MSR_EFER } from './answers.ts';
+import { answer } from './answers.ts';
+import { controlRegisterWrite } from './control-registers.ts';
 import { iret, popf, stackSlot } from './flags.ts';
 import { hypercall, softwareInterrupt } from './interrupts.ts';
 import { portAccess } from './ports.ts';
 import { codeLoad, codeReturn, memorySelector, segmentAccess, segmentLoad } from './segments.ts';
 import { generalProtection, INVALID_OPCODE, RUN, type Situation, stop, type Verdict } from './verdict.ts';
 
-export { MSR_EFER, MsrFile } from './answers.ts';
+export { MsrFile } from './answers.ts';
 export { mustStop, type PrivilegeState, privilegeState, type Watch } from './context.ts';
+export { MSR_EFER } from './efer.ts';
 export { deliveryOf } from './interrupts.ts';
 export type { Situation, Verdict } from './verdict.ts';
 
@@ -38,12 +39,10 @@ const EVALUATORS: Evaluators = {
       return stop({ kind, rule: id }, generalProtection(0));
     }
     if (id === 'hlt') return stop({ kind: 'halt', interruptsEnabled: (s.cpu.eflags & 0x200) !== 0 });
-    if (id === 'mov-to-cr' && entersLongMode(s)) return stop({ kind: 'long-mode' });
-    return RUN;
+    return id === 'mov-to-cr' ? controlRegisterWrite(s) : RUN;
   },
 
   'segment-load'(s, { register, rule }) {
-    const { instruction, cpu } = s;
     if (rule !== undefined) {
       if (findRule(rule)?.applies(s.state)) {
         return stop({ kind: 'privileged-instruction', rule }, generalProtection(0));
@@ -52,9 +51,7 @@ const EVALUATORS: Evaluators = {
     }
     if (register === 'cs' || register === 'ldtr' || register === 'tr') return RUN;
     const selector = loadedSelector(s);
-    return selector === undefined
-      ? RUN
-      : segmentLoad({ ...s, instruction, cpu }, register, selector & 0xffff);
+    return selector === undefined ? RUN : segmentLoad(s, register, selector & 0xffff);
   },
 
   'far-transfer'(s) {
@@ -71,15 +68,20 @@ const EVALUATORS: Evaluators = {
 
   iret: s => iret(s),
   'software-interrupt': s => softwareInterrupt(s),
-  'vm-call': (s, { via }) => hypercall(s, via),
+  'vm-call': (s, { via }) =>
+    s.platform.vmcall && via === 'vmcall'
+      ? hypercall(s, via)
+      : stop({ kind: 'invalid-opcode' }, { vector: INVALID_OPCODE }),
 
   'fast-call'(s) {
     // SDM vol. 2, SYSENTER and SYSEXIT: #GP(0) when IA32_SYSENTER_CS is null; SYSEXIT needs CPL 0 as well.
     if (s.instruction.mnemonic === 'sysexit' && s.cpu.cpl !== 0) {
       return stop({ kind: 'privileged-instruction', rule: 'sysexit' }, generalProtection(0));
     }
-    const sysenterCs = Number(s.msrs.read(MSR_SYSENTER_CS) & 0xfffcn);
-    return sysenterCs === 0 ? stop({ kind: 'exception' }, generalProtection(0)) : RUN;
+    if ((s.msrs.read(MSR_SYSENTER_CS) & 0xfffcn) === 0n)
+      return stop({ kind: 'exception' }, generalProtection(0));
+    const detail = `${s.instruction.mnemonic} loads its segments from MSRs, which no engine knows here`;
+    return stop({ kind: 'engine-limit', limit: 'fast-call', detail });
   },
 
   answered: (s, { what }) => answer(s, what),
@@ -103,15 +105,6 @@ const EVALUATORS: Evaluators = {
 
 /** SDM vol. 4, table 2-2: IA32_SYSENTER_CS. */
 const MSR_SYSENTER_CS = 0x174;
-
-/** SDM vol. 3, 10.8.5: setting CR0.PG with EFER.LME set activates IA-32e mode. */
-function entersLongMode(s: Situation): boolean {
-  const { systemRegister, generalRegister } = s.instruction;
-  if (systemRegister !== 0 || !generalRegister) return false;
-  const value = s.cpu.registers[generalRegister];
-  const lme = (Number(s.msrs.read(MSR_EFER) & 0xffffffffn) & EFER_LME) !== 0;
-  return lme && (value & CR0_PG) !== 0 && (s.cpu.control.cr0 & CR0_PG) === 0;
-}
 
 /** The selector that MOV, POP, LDS ... is about to load. */
 function loadedSelector(s: Situation): number | undefined {

@@ -15,8 +15,14 @@ import {
 
 const GATE_SIZE = 8;
 const GATE_PRESENT = 0x8000;
+/** Task, 16-bit and 32-bit interrupt and trap gates: SDM vol. 3, 6.11. */
+const GATE_TYPES: ReadonlySet<number> = new Set([0x5, 0x6, 0x7, 0xe, 0xf]);
 const DOUBLE_FAULT = 8;
+const SEGMENT_NOT_PRESENT = 11;
 const GENERAL_PROTECTION = 13;
+const PAGE_FAULT = 14;
+/** A second fault on the way to the handler of one of these is #DF: SDM vol. 3, table 6-5. */
+const NOT_BENIGN: ReadonlySet<number> = new Set([0, 10, 11, 12, 13, 14]);
 /** Error code of a fault on IDT entry n: SDM vol. 3, 6.13. */
 const idtError = (vector: number): number => (vector << 3) | 2;
 
@@ -24,12 +30,21 @@ type Read = (linear: number, size: number) => Uint8Array;
 type GateProblem = Extract<Delivery, { to: 'shutdown' }>['reason'];
 type Gate = { readonly selector: number; readonly offset: number; readonly dpl: number };
 
+/** What the CPU raises when it cannot use a gate: SDM vol. 3, 6.15, interrupts 11, 13 and 14. */
+const GATE_FAULT: Readonly<Record<GateProblem, number>> = {
+  'idt-limit': GENERAL_PROTECTION,
+  'gate-type': GENERAL_PROTECTION,
+  'gate-not-present': SEGMENT_NOT_PRESENT,
+  'gate-unreadable': PAGE_FAULT,
+};
+
 function readGate(vector: number, cpu: CpuState, read: Read): Gate | GateProblem {
   if (vector * GATE_SIZE + GATE_SIZE - 1 > cpu.idtr.limit) return 'idt-limit';
   const bytes = read((cpu.idtr.base + vector * GATE_SIZE) >>> 0, GATE_SIZE);
   const low = littleEndian(bytes.subarray(0, 4));
   const high = littleEndian(bytes.subarray(4, 8));
   if (bytes.length < GATE_SIZE || low === undefined || high === undefined) return 'gate-unreadable';
+  if (!GATE_TYPES.has((high >>> 8) & 0x1f)) return 'gate-type';
   if ((high & GATE_PRESENT) === 0) return 'gate-not-present';
   return {
     selector: low >>> 16,
@@ -38,18 +53,19 @@ function readGate(vector: number, cpu: CpuState, read: Read): Gate | GateProblem
   };
 }
 
-/** Where the CPU takes an exception: SDM vol. 3, 6.15 (#DF), table 6-5. */
+/** Where the CPU takes an exception: SDM vol. 3, 6.15 (#DF) and table 6-5. */
 export function deliveryOf(vector: number, cpu: CpuState, platform: Platform, read: Read): Delivery {
   if (platform.hypervisor !== 'none') return { to: 'hypervisor' };
-  let reason: GateProblem = 'idt-limit';
-  // A missing gate is itself #GP, a missing #GP gate is #DF, and a missing #DF gate is the end.
-  for (const [i, next] of [vector, GENERAL_PROTECTION, DOUBLE_FAULT].entries()) {
-    const gate = readGate(next, cpu, read);
-    if (typeof gate !== 'string') return { to: 'gate', selector: gate.selector, offset: gate.offset };
-    if (i === 0) reason = gate;
-  }
-  return { to: 'shutdown', reason };
+  const wanted = readGate(vector, cpu, read);
+  if (typeof wanted !== 'string') return toGate(wanted);
+  // A benign exception whose gate is bad becomes the gate's own fault; anything else is a double fault at once.
+  const second = NOT_BENIGN.has(vector) ? 'bad' : readGate(GATE_FAULT[wanted], cpu, read);
+  if (typeof second !== 'string') return toGate(second);
+  const doubleFault = readGate(DOUBLE_FAULT, cpu, read);
+  return typeof doubleFault === 'string' ? { to: 'shutdown', reason: wanted } : toGate(doubleFault);
 }
+
+const toGate = ({ selector, offset }: Gate): Delivery => ({ to: 'gate', selector, offset });
 
 /** A hypercall by whatever instruction; the ABI gives the registers. */
 export function hypercall(s: Situation, via: HypercallVia, vector?: number): Verdict {
@@ -78,17 +94,24 @@ export function softwareInterrupt(s: Situation): Verdict {
     return hypercall(s, onPage ? 'hypercall-page' : 'int', vector);
   }
   if (s.platform.hypervisor !== 'none') {
-    // The hypervisor's own gates for INT n have DPL 0; those of #BP and #OF are open (Xen 4.14 traps.c, lguest core.c).
-    const open = vector === 3 || vector === 4;
+    const open = mnemonic === 'int1' || s.platform.openVectors?.includes(vector);
     return stop(
       { kind: 'software-interrupt', vector },
       open ? { vector } : generalProtection(idtError(vector)),
     );
   }
-  const gate = readGate(vector, s.cpu, s.read);
-  const first: Exception =
-    typeof gate === 'string' || gate.dpl < s.cpu.cpl ? generalProtection(idtError(vector)) : { vector };
+  const first = firstException(s, vector, mnemonic === 'int1');
   const delivery = deliveryOf(first.vector, s.cpu, s.platform, s.read);
   if (delivery.to === 'shutdown') return stop({ kind: 'shutdown', first, reason: delivery.reason }, first);
   return stop({ kind: 'software-interrupt', vector }, first);
+}
+
+/** INT n through the guest's own IDT: SDM vol. 2, INT n. INT1 is a debug exception and checks no DPL. */
+function firstException(s: Situation, vector: number, isException: boolean): Exception {
+  const gate = readGate(vector, s.cpu, s.read);
+  if (typeof gate === 'string') {
+    const fault = GATE_FAULT[gate];
+    return { vector: fault, errorCode: fault === PAGE_FAULT ? 0 : idtError(vector) };
+  }
+  return !isException && gate.dpl < s.cpu.cpl ? generalProtection(idtError(vector)) : { vector };
 }

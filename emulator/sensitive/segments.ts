@@ -1,5 +1,6 @@
 /** Segment loads, far transfers and accesses through segments, checked in the order of the SDM (vol. 3, 5.5 to 5.8). */
 import type { TableRegister } from '../cpu-state.ts';
+import { FLAG_DF } from '../flags.ts';
 import type { MemoryUse } from '../instructions.ts';
 import {
   type Descriptor,
@@ -169,9 +170,18 @@ export function inLimit(d: Descriptor, offset: number, size: number): boolean {
   return offset > d.limit && last <= (d.big ? 0xffffffff : 0xffff);
 }
 
+/** The memory that a repeated string instruction goes through, as one operand: SDM vol. 2, REP. */
+function span(s: Situation, use: MemoryUse): MemoryUse {
+  if (!s.instruction.repeated) return use;
+  const bytes = use.size * s.cpu.registers.ecx;
+  const down = (s.cpu.eflags & FLAG_DF) !== 0;
+  return { ...use, offset: down ? use.offset + use.size - bytes : use.offset, size: bytes };
+}
+
 /** An access through a segment, which no engine checks: the first operand that faults. */
 export function segmentAccess(s: Situation): Verdict {
-  for (const use of s.instruction.memory) {
+  for (const operand of s.instruction.memory) {
+    const use = span(s, operand);
     if (!s.state.notFlat.has(use.segment) || use.size === 0) continue;
     const { selector, descriptor } = s.cpu.segments[use.segment];
     const access = use.write ? 'write' : 'read';
@@ -180,8 +190,8 @@ export function segmentAccess(s: Situation): Verdict {
       register: use.segment,
       selector,
       access: access as 'read' | 'write',
-      offset: use.offset,
-      size: use.size,
+      offset: operand.offset,
+      size: operand.size,
     };
     const exception = { vector: use.segment === 'ss' ? STACK_FAULT : GENERAL_PROTECTION, errorCode: 0 };
     if (!descriptor) return stop({ ...common, problem: 'null' }, generalProtection(0));
@@ -192,8 +202,9 @@ export function segmentAccess(s: Situation): Verdict {
     if (!use.write && !isReadable(descriptor)) {
       return stop({ ...common, problem: 'execute-only', descriptor }, generalProtection(0));
     }
-    if (!inLimit(descriptor, use.offset, use.size))
+    if (use.offset < 0 || !inLimit(descriptor, use.offset, use.size)) {
       return stop({ ...common, problem: 'limit', descriptor }, exception);
+    }
   }
   return RUN;
 }

@@ -29,7 +29,7 @@ export interface UnicornLibrary {
 
 export interface HostMemory {
   readonly size: number;
-  /** A view of the bytes. Never keep it across a call into the engine: the embedded build's heap moves when it grows. */
+  /** A view of the bytes; after `free` an error. Never keep it across a call into the engine: the embedded build's heap moves when it grows. */
   bytes(): Uint8Array;
   free(): void;
 }

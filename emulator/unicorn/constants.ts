@@ -103,8 +103,10 @@ export const UC_X86_INS_OUT = 500;
 
 /** unicorn.h (2.x), uc_control_type, and the macros UC_CTL_READ/WRITE: direction in bits 31:30, arguments in 29:26. */
 export const UC_CTL_UC_USE_EXITS = 4 | (1 << 26) | (1 << 30);
+export const UC_CTL_UC_EXITS = 6 | (2 << 26) | (1 << 30);
 export const UC_CTL_TB_REMOVE_CACHE = 9 | (2 << 26) | (1 << 30);
 export const UC_CTL_TB_FLUSH = 10 | (1 << 30);
+export const UC_CTL_TCG_BUFFER_SIZE = 13 | (1 << 26) | (1 << 30);
 
 /** CR0.PG. SDM vol. 3, 2.5. */
 export const CR0_PG = 0x80000000;

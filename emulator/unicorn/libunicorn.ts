@@ -22,6 +22,8 @@ import {
   UC_ARCH_X86,
   UC_CTL_TB_FLUSH,
   UC_CTL_TB_REMOVE_CACHE,
+  UC_CTL_TCG_BUFFER_SIZE,
+  UC_CTL_UC_EXITS,
   UC_CTL_UC_USE_EXITS,
   UC_ERR_OK,
   UC_HOOK_BLOCK,
@@ -58,6 +60,14 @@ const LIBRARY_NAMES = [
 
 const WHERE_TO_GET_IT =
   'Debian 13 has 2.1 as libunicorn2t64, Homebrew as unicorn; name the file with --libunicorn or STARTUP32_LIBUNICORN';
+
+/** Buffers of guest memory that are kept: a guest has few banks. */
+const KEPT_BUFFERS = 4;
+/** sys/mman.h of Linux. */
+const MADV_DONTNEED = 4;
+
+/** Bytes of translated code, instead of 1 GiB: a flush writes to every page of it. */
+const CODE_BUFFER = 32 << 20;
 
 const ADDRESS_SPACE = 2 ** 32;
 /** An `until` that no instruction has. */
@@ -166,6 +176,9 @@ class Libunicorn implements UnicornLibrary {
   readonly #koffi: Koffi;
   readonly #functions: Functions;
   readonly #types: CallbackTypes;
+  readonly #discard: ((pages: HostPages) => boolean) | undefined;
+  /** Given back, and zero again; the oldest first. */
+  readonly #kept: HostPages[] = [];
 
   constructor(koffi: Koffi, library: KoffiLibrary) {
     this.#koffi = koffi;
@@ -183,31 +196,56 @@ class Libunicorn implements UnicornLibrary {
     this.version = `${major}.${minor}.${(version >>> 8) & 0xff}`;
     this.#functions = declareFunctions(library);
     this.#types = declareCallbacks(koffi);
+    this.#discard = declareDiscard(koffi);
   }
 
-  /** An ArrayBuffer: zeroed, and the pages that no one touches take no memory. */
+  /** Part of an ArrayBuffer: zeroed, and the pages that no one touches take no memory. */
   allocate(size: number): HostMemory {
-    let buffer: ArrayBuffer | undefined = new ArrayBuffer(size + PAGE_SIZE);
-    const start = Number(this.#koffi.address(buffer));
-    const pointer = Math.ceil(start / PAGE_SIZE) * PAGE_SIZE;
-    const view = new Uint8Array(buffer, pointer - start, size);
+    const kept = this.#kept.findIndex(({ view }) => view.length === size);
+    const pages = kept < 0 ? this.#newPages(size) : (this.#kept.splice(kept, 1)[0] as HostPages);
+    let freed = false;
     const memory: NativeHostMemory = {
       size,
-      pointer,
+      pointer: pages.pointer,
       get buffer() {
-        return buffer;
+        return freed ? undefined : pages.view.buffer;
       },
-      bytes: () => view,
+      bytes: () => {
+        if (freed) throw new EngineError('engine-call-failed', 'libunicorn: this host memory was freed.');
+        return pages.view;
+      },
       free: () => {
-        buffer = undefined;
+        if (freed) return;
+        freed = true;
+        this.#keep(pages);
       },
     };
     return memory;
   }
 
+  #newPages(size: number): HostPages {
+    const buffer = new ArrayBuffer(size + PAGE_SIZE);
+    const start = Number(this.#koffi.address(buffer));
+    const pointer = Math.ceil(start / PAGE_SIZE) * PAGE_SIZE;
+    return { pointer, view: new Uint8Array(buffer, pointer - start, size) };
+  }
+
+  /** For the next guest: a new buffer for each makes the collector run for each. */
+  #keep(pages: HostPages): void {
+    if (!this.#discard?.(pages)) return;
+    this.#kept.push(pages);
+    if (this.#kept.length > KEPT_BUFFERS) this.#kept.shift();
+  }
+
   open(): Unicorn {
     return new NativeUnicorn(this.#koffi, this.#functions, this.#types);
   }
+}
+
+/** Whole pages in an ArrayBuffer. */
+interface HostPages {
+  readonly pointer: number;
+  readonly view: Uint8Array<ArrayBuffer>;
 }
 
 interface NativeHostMemory extends HostMemory {
@@ -247,6 +285,20 @@ function declareFunctions(library: KoffiLibrary): Functions {
     contextRestore: f('uc_context_restore', 'int', [uc, 'uintptr_t']),
     contextFree: f('uc_context_free', 'int', [uc]),
   };
+}
+
+/**
+ * Makes pages zero by giving them back to the system, which is fast however few or many were written; false when that
+ * fails. Only Linux promises zeros: madvise(2), MADV_DONTNEED on private anonymous memory.
+ */
+function declareDiscard(koffi: Koffi): ((pages: HostPages) => boolean) | undefined {
+  if (process.platform !== 'linux') return undefined;
+  try {
+    const madvise = koffi.load(null).func('madvise', 'int', ['uintptr_t', 'size_t', 'int']);
+    return ({ pointer, view }) => madvise(pointer, view.length, MADV_DONTNEED) === 0;
+  } catch {
+    return undefined;
+  }
 }
 
 type TypeObject = ReturnType<Koffi['pointer']>;
@@ -315,6 +367,10 @@ class NativeUnicorn implements Unicorn {
     this.#scratch = Number(koffi.address(this.#scratchPointer));
     this.#words = new Uint32Array(koffi.view(this.#scratchPointer, 64));
     this.#callbacks = this.#registerCallbacks();
+    this.#check(
+      functions.ctl(this.#uc, UC_CTL_TCG_BUFFER_SIZE, 'uint32_t', CODE_BUFFER),
+      'uc_ctl(UC_CTL_TCG_BUFFER_SIZE)',
+    );
     // Exits are asked for and none is given: no `until` of the engine's own.
     this.#check(functions.ctl(this.#uc, UC_CTL_UC_USE_EXITS, 'int', 1), 'uc_ctl(UC_CTL_UC_USE_EXITS)');
   }
@@ -408,13 +464,35 @@ class NativeUnicorn implements Unicorn {
     const hook = this.onCode(until, until, () => {});
     this.dropTranslated(until, until + 1);
     this.#until = until;
+    // When the run is over the engine fetches from the byte before an exit: it has to be where the run begins.
+    const exits = Math.floor((until - 1) / PAGE_SIZE) === Math.floor(begin / PAGE_SIZE);
+    if (exits) this.#setExits(until);
     try {
       return this.#run(begin, timeoutMicroseconds);
     } finally {
       this.#until = NOWHERE;
       hook.remove();
-      this.dropTranslated(until, until + 1);
+      if (exits) this.#setExits();
+      // With what was translated up to the exit: it would end other runs.
+      this.dropTranslated(exits ? until - 1 : until, until + 1);
     }
+  }
+
+  /** Translation does not go past an exit: what follows may be a page that cannot be fetched from. */
+  #setExits(exit?: number): void {
+    this.#words[0] = exit ?? 0;
+    this.#words[1] = 0;
+    this.#check(
+      this.#f.ctl(
+        this.#uc,
+        UC_CTL_UC_EXITS,
+        'uintptr_t',
+        this.#scratch,
+        'size_t',
+        exit === undefined ? 0 : 1,
+      ),
+      'uc_ctl(UC_CTL_UC_EXITS)',
+    );
   }
 
   #run(begin: number, timeoutMicroseconds: number): UcError {

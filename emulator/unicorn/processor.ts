@@ -18,6 +18,7 @@ import {
   PROT_EXEC,
   PROT_NONE,
   PROT_READ,
+  REG_CR2,
   REG_EFLAGS,
   REG_EIP,
   REG_GENERAL,
@@ -82,6 +83,8 @@ export class Processor {
   #lastUntil = NOWHERE;
   /** The block before which an event stopped the run. */
   #stoppedBefore = NOWHERE;
+  /** Until the first run there is no translated code. */
+  #hasRun = false;
   #vector = -1;
   #access: MemoryAccess | undefined;
 
@@ -97,7 +100,8 @@ export class Processor {
       this.#uc.stop();
     });
     this.#uc.onInvalidMemory(access => {
-      this.#access = access;
+      // unicorn.js runs the instruction's helper on after its first refused access.
+      this.#access ??= access;
       return false;
     });
     this.#uc.onPortRead((port, size) => this.#events.portRead(port, size));
@@ -180,6 +184,7 @@ export class Processor {
 
   /** Forgets all translated code. */
   dropAll(): void {
+    if (!this.#hasRun) return;
     this.#uc.dropTranslated(0, ADDRESS_SPACE);
   }
 
@@ -193,6 +198,7 @@ export class Processor {
    * @param until stop before the instruction there, if control comes to it in a straight line; `undefined`: nowhere
    */
   run(begin: number, until: number | undefined): Outcome {
+    this.#hasRun = true;
     this.#vector = -1;
     this.#access = undefined;
     if (begin === this.#lastUntil) this.#uc.dropTranslated(begin, begin + 1);
@@ -207,13 +213,16 @@ export class Processor {
   }
 
   #outcome(error: number): Outcome {
+    if (this.#access) {
+      if (this.#vector >= 0) this.#latch.take();
+      return { type: 'memory', ...refusal(this.#access) };
+    }
     if (this.#vector >= 0) {
       const errorCode = this.#latch.take();
       return HAS_ERROR_CODE.has(this.#vector)
         ? { type: 'exception', vector: this.#vector, errorCode }
         : { type: 'exception', vector: this.#vector };
     }
-    if (this.#access) return { type: 'memory', ...refusal(this.#access) };
     if (error === UC_ERR_OK) return { type: 'stopped' };
     if (error === UC_ERR_INSN_INVALID || error === UC_ERR_EXCEPTION) return { type: 'invalid-opcode' };
     return { type: 'error', code: error };
@@ -245,6 +254,15 @@ export class Processor {
   /** The bits that software may change at any privilege level. */
   writeFlags(value: number): void {
     this.#uc.writeRegister(REG_EFLAGS, value);
+  }
+
+  get cr2(): number {
+    return this.#uc.readRegister(REG_CR2);
+  }
+
+  /** The address of a page fault that the engine did not find by itself. */
+  writeCr2(value: number): void {
+    this.#uc.writeRegister(REG_CR2, value);
   }
 
   readMsr(index: number): bigint {

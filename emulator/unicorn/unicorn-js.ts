@@ -1,6 +1,6 @@
 /**
  * The embedded engine: Unicorn 1.0.3 as plain JavaScript. Works in Node and in a browser page.
- * Its C functions take pointers into one heap, which is replaced when it grows: `HEAPU8` is read anew each time.
+ * Its C functions take pointers into one heap, which is replaced when it grows: {@link Heap} follows it.
  */
 import type {
   BlockEdge,
@@ -70,29 +70,67 @@ export async function loadUnicornJs(): Promise<UnicornLibrary> {
   return new UnicornJsLibrary(create({ print: ignore, printErr: ignore }));
 }
 
+/**
+ * The heap's present views. The module itself has hundreds of properties, and looking one up takes as long as all else
+ * that is done for a block: so it tells this object when it has made new ones.
+ */
+class Heap {
+  bytes: Uint8Array;
+  words: Uint32Array;
+
+  constructor(module: UnicornModule) {
+    this.bytes = module.HEAPU8;
+    this.words = module.HEAPU32;
+    Object.defineProperty(module, 'HEAPU8', {
+      get: () => this.bytes,
+      set: (bytes: Uint8Array) => {
+        this.bytes = bytes;
+      },
+    });
+    Object.defineProperty(module, 'HEAPU32', {
+      get: () => this.words,
+      set: (words: Uint32Array) => {
+        this.words = words;
+      },
+    });
+  }
+}
+
 class UnicornJsLibrary implements UnicornLibrary {
   readonly name = 'unicorn.js';
   readonly version: string;
   readonly capabilities = CAPABILITIES;
   readonly #module: UnicornModule;
+  readonly #heap: Heap;
   /** Guest memory that was given back, by size: malloc would hand it out in pieces. */
   readonly #free = new Map<number, number[]>();
 
   constructor(module: UnicornModule) {
     this.#module = module;
+    this.#heap = new Heap(module);
     // uc_version reports 1.0.0: UC_VERSION_EXTRA is not in its result.
     this.version = '1.0.3';
   }
 
   allocate(size: number): HostMemory {
     const recycled = this.#free.get(size)?.pop();
-    if (recycled !== undefined) this.#module.HEAPU8.fill(0, recycled, recycled + size);
+    if (recycled !== undefined) this.#heap.bytes.fill(0, recycled, recycled + size);
     const pointer = recycled ?? this.#allocatePages(size);
     let freed = false;
+    const heap = this.#heap;
+    let all = heap.bytes;
+    let view = all.subarray(pointer, pointer + size);
     const memory: JsHostMemory = {
       size,
       pointer,
-      bytes: () => this.#module.HEAPU8.subarray(pointer, pointer + size),
+      bytes: () => {
+        if (freed) throw new EngineError('engine-call-failed', 'unicorn.js: this host memory was freed.');
+        if (all !== heap.bytes) {
+          all = heap.bytes;
+          view = all.subarray(pointer, pointer + size);
+        }
+        return view;
+      },
       free: () => {
         if (freed) return;
         freed = true;
@@ -105,7 +143,7 @@ class UnicornJsLibrary implements UnicornLibrary {
   }
 
   #allocatePages(size: number): number {
-    const used = this.#module.HEAPU32[PROGRAM_BREAK >>> 2] as number;
+    const used = this.#heap.words[PROGRAM_BREAK >>> 2] as number;
     const raw = this.#module._malloc(size + PAGE_SIZE);
     if (raw === 0) {
       throw new EngineError(
@@ -115,12 +153,12 @@ class UnicornJsLibrary implements UnicornLibrary {
     }
     const pointer = Math.ceil(raw / PAGE_SIZE) * PAGE_SIZE;
     // Heap above the old break was never used: it is zero, and stays without memory behind it until it is touched.
-    if (pointer < used) this.#module.HEAPU8.fill(0, pointer, Math.min(used, pointer + size));
+    if (pointer < used) this.#heap.bytes.fill(0, pointer, Math.min(used, pointer + size));
     return pointer;
   }
 
   open(): Unicorn {
-    return new UnicornJs(this.#module);
+    return new UnicornJs(this.#module, this.#heap);
   }
 }
 
@@ -136,6 +174,7 @@ interface MappedRange {
 
 class UnicornJs implements Unicorn {
   readonly #module: UnicornModule;
+  readonly #heap: Heap;
   readonly #uc: number;
   readonly #scratch: number;
   #mapped: MappedRange[] = [];
@@ -156,8 +195,9 @@ class UnicornJs implements Unicorn {
   #blocksToClock = BLOCKS_PER_CLOCK_READ;
   #closed = false;
 
-  constructor(module: UnicornModule) {
+  constructor(module: UnicornModule, heap: Heap) {
     this.#module = module;
+    this.#heap = heap;
     this.#scratch = module._malloc(SCRATCH_SIZE);
     this.#check(module._uc_open(UC_ARCH_X86, UC_MODE_32, this.#scratch), 'uc_open');
     this.#uc = this.#scratchWord(0);
@@ -166,7 +206,7 @@ class UnicornJs implements Unicorn {
 
   /** Both engines run the same instructions (quirk `cpu-features`). */
   #becomeQemu64(): void {
-    const words = this.#module.HEAPU32;
+    const words = this.#heap.words;
     const cpu = words[(this.#uc + UC_STRUCT.cpu) >>> 2] as number;
     const at = (cpu + CPU_STATE.features) >>> 2;
     if (!FEATURES_FOUND.every((word, i) => words[at + i] === word)) {
@@ -216,20 +256,20 @@ class UnicornJs implements Unicorn {
 
   readRegister(id: number): number {
     // A segment register writes two bytes only.
-    this.#module.HEAPU32[this.#scratch >>> 2] = 0;
+    this.#heap.words[this.#scratch >>> 2] = 0;
     this.#check(this.#module._uc_reg_read(this.#uc, id, this.#scratch), 'uc_reg_read');
     return this.#scratchWord(0);
   }
 
   writeRegister(id: number, value: number): void {
-    const words = this.#module.HEAPU32;
+    const words = this.#heap.words;
     words[this.#scratch >>> 2] = value;
     words[(this.#scratch >>> 2) + 1] = 0;
     this.#check(this.#module._uc_reg_write(this.#uc, id, this.#scratch), `uc_reg_write of register ${id}`);
   }
 
   readTable(id: number): { selector: number; base: number; limit: number; flags: number } {
-    this.#module.HEAPU8.fill(0, this.#scratch, this.#scratch + MMR_SIZE);
+    this.#heap.bytes.fill(0, this.#scratch, this.#scratch + MMR_SIZE);
     this.#check(this.#module._uc_reg_read(this.#uc, id, this.#scratch), 'uc_reg_read');
     return {
       selector: this.#scratchWord(0) & 0xffff,
@@ -240,7 +280,7 @@ class UnicornJs implements Unicorn {
   }
 
   writeTable(id: number, value: { selector: number; base: number; limit: number; flags: number }): void {
-    const words = this.#module.HEAPU32;
+    const words = this.#heap.words;
     const at = this.#scratch >>> 2;
     words[at] = value.selector;
     words[at + 1] = 0;
@@ -252,7 +292,7 @@ class UnicornJs implements Unicorn {
   }
 
   readMsr(index: number): bigint {
-    const words = this.#module.HEAPU32;
+    const words = this.#heap.words;
     words.fill(0, this.#scratch >>> 2, (this.#scratch >>> 2) + 4);
     words[this.#scratch >>> 2] = index;
     this.#check(this.#module._uc_reg_read(this.#uc, REG_MSR, this.#scratch), 'uc_reg_read');
@@ -260,7 +300,7 @@ class UnicornJs implements Unicorn {
   }
 
   writeMsr(index: number, value: bigint): void {
-    const words = this.#module.HEAPU32;
+    const words = this.#heap.words;
     const at = this.#scratch >>> 2;
     words[at] = index;
     words[at + 1] = 0;
@@ -406,9 +446,9 @@ class UnicornJs implements Unicorn {
     this.#check(this.#module._uc_context_alloc(this.#uc, this.#scratch), 'uc_context_alloc');
     const pointer = this.#scratchWord(0);
     // struct uc_context of 1.0.3: size_t size, then the bytes of CPUX86State up to its TLB.
-    const size = 4 + (this.#module.HEAPU32[pointer >>> 2] as number);
+    const size = 4 + (this.#heap.words[pointer >>> 2] as number);
     return {
-      bytes: () => this.#module.HEAPU8.subarray(pointer, pointer + size),
+      bytes: () => this.#heap.bytes.subarray(pointer, pointer + size),
       save: () => this.#check(this.#module._uc_context_save(this.#uc, pointer), 'uc_context_save'),
       restore: () => this.#check(this.#module._uc_context_restore(this.#uc, pointer), 'uc_context_restore'),
       free: () => {
@@ -418,7 +458,7 @@ class UnicornJs implements Unicorn {
   }
 
   #scratchWord(index: number): number {
-    return this.#module.HEAPU32[(this.#scratch >>> 2) + index] as number;
+    return this.#heap.words[(this.#scratch >>> 2) + index] as number;
   }
 
   #check(error: UcError, call: string): void {
@@ -429,7 +469,7 @@ class UnicornJs implements Unicorn {
 
   /** While it is set, the next block is translated without its hook (quirk `block-full`). */
   #clearBlockFull(): void {
-    this.#module.HEAPU8[this.#uc + UC_STRUCT.blockFull] = 0;
+    this.#heap.bytes[this.#uc + UC_STRUCT.blockFull] = 0;
   }
 
   /**
@@ -438,7 +478,7 @@ class UnicornJs implements Unicorn {
    */
   #clearStaleExit(): void {
     this.#fresh = false;
-    const words = this.#module.HEAPU32;
+    const words = this.#heap.words;
     const cpu = words[(this.#uc + UC_STRUCT.cpu) >>> 2] as number;
     words[(cpu + CPU_STATE.exitRequest) >>> 2] = 0;
   }
@@ -448,7 +488,7 @@ class UnicornJs implements Unicorn {
    * current one when the block has just been translated; later it may be reached by a direct jump.
    */
   #cutBlockSize(address: number): number {
-    const words = this.#module.HEAPU32;
+    const words = this.#heap.words;
     const cpu = words[(this.#uc + UC_STRUCT.cpu) >>> 2] as number;
     const block = words[(cpu + CPU_STATE.currentTb) >>> 2] as number;
     if (words[(block + TRANSLATION_BLOCK.pc) >>> 2] !== address) return this.#cutBlocks.get(address) ?? 0;

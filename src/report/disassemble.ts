@@ -1,5 +1,7 @@
 /** Disassembly around a stop, as objdump shows it. Decoder and formatters are those of iced-x86. */
-import { Decoder, DecoderOptions, Formatter, FormatterSyntax } from 'iced-x86';
+import { iced } from '../../emulator/iced.ts';
+
+const { Decoder, DecoderOptions, Formatter, FormatterSyntax } = iced;
 
 export type Syntax = 'att' | 'intel';
 
@@ -62,7 +64,7 @@ export function disassemble(
   return lines;
 }
 
-function createFormatter(syntax: Syntax): Formatter {
+function createFormatter(syntax: Syntax): InstanceType<typeof Formatter> {
   const formatter = new Formatter(syntax === 'att' ? FormatterSyntax.Gas : FormatterSyntax.Intel);
   formatter.hexPrefix = '0x';
   formatter.hexSuffix = '';

@@ -73,7 +73,7 @@ const delivery = z
     }),
     z.strictObject({
       to: z.literal('shutdown'),
-      reason: z.enum(['idt-limit', 'gate-not-present', 'gate-unreadable']),
+      reason: z.enum(['idt-limit', 'gate-type', 'gate-not-present', 'gate-unreadable']),
     }),
   ])
   .describe('where the CPU would take the exception');

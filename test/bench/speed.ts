@@ -1,9 +1,9 @@
 /**
  * Instructions per second over one window of a real kernel, in ring 0: bare, with detection, and counted.
  *
- * The window runs from the entry to an address that the kernel reaches for the first time after a second or so. Such
- * addresses are found by looking at every new block of a bare run once, before anything is timed, so that the window needs
- * no knowledge of the kernel's version. A counted run says how many instructions it has.
+ * The window runs from the entry to the end of the longest loop of the first seconds: the block that is new after the
+ * longest time without a new one. It is found by looking at every new block of a bare run once, before anything is timed,
+ * so that the window needs no knowledge of the kernel's version. A counted run says how many instructions it has.
  */
 import { findProtocol } from '../../boot-protocols/index.ts';
 import { GENERAL_REGISTERS } from '../../emulator/cpu-state.ts';
@@ -19,7 +19,7 @@ const REACH_COUNTED = 3;
 
 /** Windows that are tried, in milliseconds of a run in which new blocks are looked at, the longest first. */
 const WINDOWS: Readonly<Record<EngineName, readonly number[]>> = {
-  libunicorn: [3000, 1500, 700, 300, 100],
+  libunicorn: [6000, 3000, 1500, 700, 300],
   // Here that look costs a call for every block, and the bare run of the same window takes a quarter of the time.
   'unicorn.js': [10_000, 5000, 2500, 1200, 600],
 };
@@ -27,8 +27,8 @@ const WINDOWS: Readonly<Record<EngineName, readonly number[]>> = {
 const ITERATIONS = 5;
 /** Natively a counted run is many times as long. */
 const COUNTED_ITERATIONS = 2;
-/** A window that takes the Machine longer, in milliseconds, is too long to be measured several times. */
-const RUN_LIMIT = 30_000;
+/** A window whose counted run takes longer, in milliseconds, is too long to be measured several times. */
+const COUNTED_LIMIT = 30_000;
 
 interface Window {
   readonly until: number;
@@ -142,22 +142,36 @@ function findWindow(
   count: 'always' | 'never',
 ): Window | undefined {
   for (const milliseconds of WINDOWS[library.name]) {
-    const until = visits.findLast(visit => visit.at < milliseconds)?.address;
+    const until = endOfLongestLoop(visits.filter(visit => visit.at < milliseconds));
     if (until === undefined) continue;
     const machine = Machine.open(library, entry);
     const stop = machine.run({
       until,
       count,
       instructions: Number.POSITIVE_INFINITY,
-      timeout: RUN_LIMIT,
+      // Only a counted run is so much longer than the bare one, and to look at the clock is work of its own.
+      ...(count === 'always' && { timeout: COUNTED_LIMIT }),
     });
     machine.close();
     if (stop.kind !== 'reached') continue;
     const registers = withBare(library, entry, bare => bare.run(until));
     if (!GENERAL_REGISTERS.every(name => stop.cpu.registers[name] === registers[name])) continue;
     if (count === 'never') return { until };
-    const blocks = () => withBare(library, entry, bare => bare.countBlocks(until));
-    if (stop.counted && blocks() === blocks()) return { until, instructions: stop.instructions };
+    const [first, second] = [0, 1].map(() => withBare(library, entry, bare => bare.countBlocks(until)));
+    if (stop.counted && first === second) return { until, instructions: stop.instructions };
   }
   return undefined;
+}
+
+/** The block that is new after the longest time without a new one. */
+function endOfLongestLoop(visits: readonly Visit[]): number | undefined {
+  let longest = 0;
+  let end: number | undefined;
+  for (const [index, { address, at }] of visits.entries()) {
+    const gap = at - (visits[index - 1]?.at ?? at);
+    if (gap <= longest) continue;
+    longest = gap;
+    end = address;
+  }
+  return end;
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { findCpuModel } from '../../emulator/cpu-models.ts';
 import { deliveryOf, evaluate } from '../../emulator/sensitive/index.ts';
 import { GDT, IDT, type SituationOptions, STACK, situation } from '../support/situation.ts';
 
@@ -326,15 +327,68 @@ describe('software interrupts', () => {
     });
     const s = situation({ bytes: [0xcc], ring: 0, cpu, memory });
     expect(deliveryOf(3, s.cpu, s.platform, s.read)).toEqual({ to: 'gate', selector: 8, offset: 0x00101234 });
-    expect(deliveryOf(14, s.cpu, s.platform, s.read)).toEqual({ to: 'shutdown', reason: 'gate-not-present' });
+    expect(deliveryOf(14, s.cpu, s.platform, s.read)).toEqual({ to: 'shutdown', reason: 'gate-type' });
   });
 
-  it('vmcall and vmmcall are hypercalls', () => {
-    expect(decide({ bytes: [0x0f, 0x01, 0xc1] })).toMatchObject({
+  it('a gate that is not present is #NP, and one past the limit #GP', () => {
+    const cpu = { idtr: { base: IDT, limit: 0x1ff } };
+    const memory = {
+      [IDT + 8 * 0x20 + 4]: 0x00106e00,
+      [IDT + 8 * 11]: 0x00085678,
+      [IDT + 8 * 11 + 4]: 0x00108e00,
+    };
+    expect(decide({ bytes: [0xcd, 0x20], ring: 0, cpu, memory })).toMatchObject({
+      cause: { kind: 'software-interrupt', vector: 0x20 },
+      exception: { vector: 11, errorCode: 0x102 },
+    });
+    expect(decide({ bytes: [0xcd, 0x40], ring: 0, cpu, memory })).toMatchObject({
+      cause: { kind: 'shutdown', first: { vector: 13, errorCode: 0x202 } },
+    });
+  });
+
+  /** SDM vol. 3, table 6-5: a benign exception (#UD) becomes the gate's fault, a contributory one (#DE) a double fault. */
+  it('an exception without a gate goes to #GP or #DF by its class', () => {
+    const cpu = { idtr: { base: IDT, limit: 0x7ff } };
+    const gate = (vector: number, offset: number): Record<number, number> => ({
+      [IDT + 8 * vector]: 0x00080000 | offset,
+      [IDT + 8 * vector + 4]: 0x00008e00,
+    });
+    const s = situation({ bytes: [0x90], ring: 0, cpu, memory: { ...gate(8, 0x888), ...gate(13, 0xddd) } });
+    const to = (vector: number): unknown => deliveryOf(vector, s.cpu, s.platform, s.read);
+    expect(to(6)).toEqual({ to: 'gate', selector: 8, offset: 0xddd });
+    expect(to(0)).toEqual({ to: 'gate', selector: 8, offset: 0x888 });
+    expect(to(14)).toEqual({ to: 'gate', selector: 8, offset: 0x888 });
+  });
+
+  it('int1 is a debug exception and asks for no DPL', () => {
+    const cpu = { idtr: { base: IDT, limit: 0x7ff } };
+    const memory = { [IDT + 8]: 0x00081234, [IDT + 12]: 0x00108e00 };
+    expect(decide({ bytes: [0xf1], ring: 3, cpu, memory })).toMatchObject({
+      cause: { kind: 'software-interrupt', vector: 1 },
+      exception: { vector: 1 },
+    });
+  });
+
+  it('int3 reaches the guest where the hypervisor opens its gate', () => {
+    const xen = { hypervisor: 'xen' as const, hypercallVectors: [0x82], openVectors: [3, 4] };
+    expect(decide({ bytes: [0xcc], platform: xen })).toMatchObject({ exception: { vector: 3 } });
+    const lguest = { hypervisor: 'lguest' as const, hypercallVectors: [0x1f] };
+    expect(decide({ bytes: [0xcc], platform: lguest })).toMatchObject({
+      exception: { vector: 13, errorCode: 0x1a },
+    });
+  });
+
+  it('vmcall is a hypercall where that is the ABI, and an invalid opcode elsewhere', () => {
+    expect(decide({ bytes: [0x0f, 0x01, 0xc1], platform: { vmcall: true } })).toMatchObject({
       cause: { kind: 'hypercall', via: 'vmcall' },
       exception: { vector: 6 },
     });
-    expect(decide({ bytes: [0x0f, 0x01, 0xd9] })).toMatchObject({ cause: { via: 'vmmcall' } });
+    for (const last of [0xc1, 0xd9]) {
+      expect(decide({ bytes: [0x0f, 0x01, last] })).toMatchObject({
+        cause: { kind: 'invalid-opcode' },
+        exception: { vector: 6 },
+      });
+    }
   });
 
   it('ud2 is #UD, and with "xen" behind it a request to emulate', () => {
@@ -345,6 +399,58 @@ describe('software interrupts', () => {
     expect(decide({ bytes: [0x0f, 0x0b, 0x78, 0x65, 0x6e, 0x0f, 0xa2] })).toMatchObject({
       cause: { kind: 'forced-emulation', prefixed: 'cpuid' },
     });
+  });
+});
+
+describe('values that the CPU refuses (SDM vol. 2, MOV to control registers; WRMSR)', () => {
+  const movCr = (number: number, value: number): ReturnType<typeof evaluate> =>
+    decide({ bytes: [0x0f, 0x22, 0xc0 | (number << 3)], ring: 0, registers: { eax: value } });
+  const refused = { cause: { kind: 'exception' }, exception: GP0 };
+
+  it('paging without protection, and no write-through with caches on', () => {
+    expect(movCr(0, 0x80000010)).toMatchObject(refused);
+    expect(movCr(0, 0x20000011)).toMatchObject(refused);
+    expect(movCr(0, 0x60000011)).toEqual({ type: 'run' });
+  });
+
+  it('reserved bits of CR4', () => {
+    expect(movCr(4, 0x6b0)).toEqual({ type: 'run' });
+    expect(movCr(4, 0x2000)).toMatchObject(refused);
+  });
+
+  it('EFER.LME on a CPU without long mode', () => {
+    const registers = { ecx: 0xc0000080, eax: 0x100 };
+    const s = situation({ bytes: [0x0f, 0x30], ring: 0, registers });
+    expect(s.model.name).toBe('i686');
+    expect(evaluate(s)).toMatchObject(refused);
+    expect(evaluate({ ...s, model: findCpuModel('core2') ?? s.model })).toMatchObject({ type: 'answer' });
+  });
+});
+
+describe('repeated string instructions', () => {
+  const nullEs = { ...situation({ bytes: [0x90] }).cpu.segments, es: { selector: 0, descriptor: undefined } };
+
+  it('fault through a null segment, unless they do nothing', () => {
+    const stosd = [0xf3, 0xab];
+    expect(decide({ bytes: stosd, cpu: { segments: nullEs }, registers: { ecx: 4 } })).toMatchObject({
+      cause: { kind: 'segment-access', register: 'es', access: 'write', size: 4, problem: 'null' },
+    });
+    expect(decide({ bytes: stosd, cpu: { segments: nullEs }, registers: { ecx: 0 } })).toEqual({
+      type: 'run',
+    });
+  });
+
+  it('are checked to their last element', () => {
+    const { descriptor } = situation({ bytes: [0x90] }).cpu.segments.ds;
+    if (!descriptor) throw new Error('ds is flat');
+    const es = { selector: 0x11, descriptor: { ...descriptor, limit: 0xfff, granular: false } };
+    const segments = { ...situation({ bytes: [0x90] }).cpu.segments, es };
+    const stosb = (edi: number, eflags: number): ReturnType<typeof evaluate> =>
+      decide({ bytes: [0xf3, 0xaa], cpu: { segments }, registers: { ecx: 16, edi }, eflags });
+    expect(stosb(0xff0, 0x202)).toEqual({ type: 'run' });
+    expect(stosb(0xff1, 0x202)).toMatchObject({ cause: { problem: 'limit' } });
+    expect(stosb(0xfff, 0x602)).toEqual({ type: 'run' });
+    expect(stosb(0xe, 0x602)).toMatchObject({ cause: { problem: 'limit' } });
   });
 });
 

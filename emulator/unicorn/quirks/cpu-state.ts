@@ -37,6 +37,8 @@ import { EngineError } from '../errors.ts';
 import { type Calibration, HFLAGS, SEGMENT_CACHE, SEGMENT_INDEX } from './calibration.ts';
 import { viewOf } from './exceptions.ts';
 
+/** SDM vol. 3, 2.5: without it SSE instructions are invalid. */
+const CR4_OSFXSR = 1 << 9;
 /** EFLAGS bit 1 is always 1 (SDM vol. 1, 3.4.3); unicorn.js starts with 0. */
 const EFLAGS_RESERVED = 2;
 
@@ -163,19 +165,20 @@ export function enterCpuState(
   verify(state, readCpuState(uc, context, calibration));
 }
 
-/** What QEMU derives from the hidden parts when a segment register is loaded (cpu_x86_load_seg_cache). */
+/** What QEMU derives from the hidden parts (cpu_x86_load_seg_cache) and from CR4 (cpu_x86_update_cr4). */
 function hflagsOf(hflags: number, state: CpuState): number {
   const { cs, ss, ds, es } = state.segments;
   const base = (register: SegmentRegister): number => register.descriptor?.base ?? 0;
   const big = (descriptor: Descriptor | undefined): boolean => descriptor?.big ?? false;
-  const kept = hflags & ~(HFLAGS.cpl | HFLAGS.cs32 | HFLAGS.ss32 | HFLAGS.addSegment);
+  const kept = hflags & ~(HFLAGS.cpl | HFLAGS.cs32 | HFLAGS.ss32 | HFLAGS.addSegment | HFLAGS.osfxsr);
   const addSegment = !big(cs.descriptor) || base(ds) !== 0 || base(es) !== 0 || base(ss) !== 0;
   return (
     (kept |
       state.cpl |
       (big(cs.descriptor) ? HFLAGS.cs32 : 0) |
       (big(ss.descriptor) ? HFLAGS.ss32 : 0) |
-      (addSegment ? HFLAGS.addSegment : 0)) >>>
+      (addSegment ? HFLAGS.addSegment : 0) |
+      ((state.control.cr4 & CR4_OSFXSR) !== 0 ? HFLAGS.osfxsr : 0)) >>>
     0
   );
 }

@@ -1,6 +1,7 @@
 /** Stops that end a run without a trap, and the one that ends the guest. */
+import { exceptionName } from '../../../boot-protocols/exceptions.ts';
 import type { StopOf } from '../../../emulator/stop.ts';
-import { exceptionName, exceptionTitle } from '../exceptions.ts';
+import { exceptionTitle } from '../exceptions.ts';
 import { count, hex32, hexShort } from '../hex.ts';
 import type { Explainer, Explainers } from './scene.ts';
 
@@ -18,6 +19,7 @@ const halt: Explainer<'halt'> = stop => ({
 
 const NO_GATE = {
   'idt-limit': 'its gate lies beyond the IDT limit',
+  'gate-type': 'its IDT entry is no gate',
   'gate-not-present': 'its gate is not present',
   'gate-unreadable': 'its gate cannot be read',
 } as const satisfies Record<StopOf<'shutdown'>['reason'], string>;
@@ -84,6 +86,11 @@ const interrupted: Explainer<'interrupted'> = () => ({
 const ENGINE_LIMITS = {
   'paging-not-identity':
     'The kernel has page tables that map an address to another one, and this engine always goes to physical = linear. Going on would touch the wrong memory.',
+  'segment-base':
+    'The kernel runs in a code segment whose base is not 0, and addresses here are linear ones throughout.',
+  'real-mode': 'The kernel has left protected mode, and only 32-bit protected mode is run here.',
+  'virtual-8086': 'The kernel has entered virtual-8086 mode, and only 32-bit protected mode is run here.',
+  'fast-call': 'The engines do not have the registers that SYSENTER and SYSEXIT take their targets from.',
   'unexpected-error': 'The emulator reported an error that no rule of this CPU explains.',
   'no-progress': 'The emulator came back again and again without running an instruction.',
 } as const satisfies Record<StopOf<'engine-limit'>['limit'], string>;
