@@ -29,6 +29,9 @@ export interface BootOptions {
 
 export type KnobName = keyof BootOptions;
 
+/** What `--as` takes. */
+export type ProtocolName = 'pc' | 'lguest' | 'xen' | 'contract';
+
 export const DEFAULT_MEMORY = 64 * 1024 * 1024;
 
 /** Whether an image can be started by a protocol. */
@@ -55,7 +58,7 @@ export interface Reaction {
 
 export interface BootProtocol {
   /** As in `--as`. */
-  readonly name: string;
+  readonly name: ProtocolName;
   /** One line for `startup32 protocols`. */
   readonly summary: string;
   /** Page under docs/. */

@@ -1,6 +1,9 @@
 /** Reaction and advice tables: keyed by privilege rule, then by kind of Stop. Plain data with few small functions. */
-import type { Exception, RuleId, Stop, StopKind } from '../emulator/stop.ts';
+import { type DecodedInstruction, decodeInstruction } from '../emulator/instructions.ts';
+import { PRIVILEGE_RULES } from '../emulator/privilege/index.ts';
+import type { Exception, GateProblem, RuleId, Stop, StopKind } from '../emulator/stop.ts';
 import type { KernelImage } from '../src/kernel-image/kernel-image.ts';
+import { exceptionName } from './exceptions.ts';
 import type { Reaction } from './protocol.ts';
 
 export type Answer = Reaction | ((stop: Stop) => Reaction);
@@ -29,7 +32,16 @@ const RUN_ENDED: Readonly<Partial<Record<StopKind, Reaction>>> = {
 
 const ruleOf = (stop: Stop): RuleId | undefined => ('rule' in stop ? stop.rule : undefined);
 
+/** A null selector that was loaded while there is no GDT: a Stop that no one under the kernel hears of. */
+const NULL_LOADED: Reaction = {
+  outcome: 'nothing',
+  sentence:
+    'No fault: the segment register holds the null selector from then on, and every access to memory through it is #GP(0).',
+  citation: 'SDM vol. 3, 3.4.2',
+};
+
 export function react(table: ReactionTable, stop: Stop): Reaction {
+  if (stop.kind === 'segment-load' && !stop.exception) return NULL_LOADED;
   const rule = ruleOf(stop);
   const answer =
     RUN_ENDED[stop.kind] ??
@@ -37,6 +49,47 @@ export function react(table: ReactionTable, stop: Stop): Reaction {
     table.kinds[stop.kind] ??
     table.otherwise;
   return typeof answer === 'function' ? answer(stop) : answer;
+}
+
+const DELIVERY = 'SDM vol. 3, 6.12 and 6.15';
+
+/** Why the CPU finds no handler. */
+const NO_HANDLER = {
+  'idt-limit': 'the vector is past the limit of the IDT',
+  'gate-type': 'the entry in the IDT is no gate',
+  'gate-not-present': 'the gate in the IDT is not present',
+  'gate-unreadable': 'the IDT cannot be read',
+} as const satisfies Readonly<Record<GateProblem, string>>;
+
+/**
+ * What becomes of an exception where no hypervisor is named: the CPU takes it through the kernel's own IDT.
+ *
+ * @param outsideRing0 the answer for a kernel that does not own ring 0
+ */
+export function deliver(stop: Stop, outsideRing0: Reaction): Reaction {
+  const name = spellException(stop.exception);
+  const delivery = stop.delivery;
+  if (delivery?.to === 'gate') {
+    const { selector, offset } = delivery;
+    return {
+      outcome: 'cpu-delivers',
+      sentence: `There is no hypervisor: the CPU delivers ${name} through the kernel's own IDT to 0x${selector.toString(16)}:0x${offset.toString(16)}.`,
+      citation: DELIVERY,
+    };
+  }
+  if (delivery?.to === 'shutdown') {
+    return {
+      outcome: 'kills',
+      sentence: `There is no hypervisor, and ${NO_HANDLER[delivery.reason]}: ${name} becomes a double fault and then a shutdown, which ends with NMI, INIT or reset.`,
+      citation: DELIVERY,
+    };
+  }
+  if (stop.cpu.cpl !== 0) return outsideRing0;
+  return {
+    outcome: 'cpu-delivers',
+    sentence: `There is no hypervisor: the CPU delivers ${name} through the kernel's own IDT.`,
+    citation: DELIVERY,
+  };
 }
 
 /** A hint, or none when it does not fit the image or the Stop. */
@@ -67,63 +120,24 @@ export function advise(table: AdviceTable, stop: Stop, image: KernelImage): read
 export const sameFor = (rules: readonly RuleId[], answer: Answer): Readonly<Record<RuleId, Answer>> =>
   Object.fromEntries(rules.map(rule => [rule, answer]));
 
-/** Vectors as the SDM names them (vol. 3, table 6-1). */
-const VECTOR_NAMES: Readonly<Record<number, string>> = {
-  0: '#DE',
-  1: '#DB',
-  3: '#BP',
-  4: '#OF',
-  5: '#BR',
-  6: '#UD',
-  7: '#NM',
-  8: '#DF',
-  10: '#TS',
-  11: '#NP',
-  12: '#SS',
-  13: '#GP',
-  14: '#PF',
-  16: '#MF',
-  17: '#AC',
-  18: '#MC',
-  19: '#XM',
-};
+/** `#GP`; `the exception` for a Stop without one. */
+export const spellException = (exception: Exception | undefined): string =>
+  exception ? exceptionName(exception.vector).mnemonic : 'the exception';
 
-export const exceptionName = (exception: Exception | undefined): string =>
-  exception ? (VECTOR_NAMES[exception.vector] ?? `vector ${exception.vector}`) : 'the exception';
+/** The rules of instructions that need CPL 0. */
+export const PRIVILEGED: readonly RuleId[] = PRIVILEGE_RULES.filter(rule => rule.class === 'privileged').map(
+  rule => rule.id,
+);
 
-/** Instructions that need CPL 0, by rule id. */
-export const PRIVILEGED = [
-  'lgdt',
-  'lidt',
-  'lldt',
-  'ltr',
-  'lmsw',
-  'mov-to-cr',
-  'mov-from-cr',
-  'mov-to-dr',
-  'mov-from-dr',
-  'clts',
-  'invd',
-  'wbinvd',
-  'invlpg',
-  'hlt',
-  'rdmsr',
-  'wrmsr',
-  'rdpmc',
-  'rdtsc',
-  'xsetbv',
-  'sysexit',
-] as const;
+/** The instruction of a Stop, decoded; `undefined` where its bytes cannot be read. */
+export function decoded({ instruction, cpu }: Stop): DecodedInstruction | undefined {
+  if (!instruction) return undefined;
+  const bits = cpu.segments.cs.descriptor?.big === false ? 16 : 32;
+  return decodeInstruction(instruction.bytes, instruction.address, bits, cpu.registers);
+}
 
-const PREFIXES = new Set([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3]);
-
-/** The register number of a `mov` to or from a control or debug register: bits 5:3 of its ModRM byte. */
-export function movRegister(stop: Stop): number | undefined {
-  const bytes = stop.instruction?.bytes;
-  if (!bytes) return undefined;
-  const opcode = bytes.findIndex(byte => !PREFIXES.has(byte));
-  const second = bytes[opcode + 1];
-  const modrm = bytes[opcode + 2];
-  if (bytes[opcode] !== 0x0f || second === undefined || modrm === undefined) return undefined;
-  return second >= 0x20 && second <= 0x23 ? (modrm >>> 3) & 7 : undefined;
+/** VMCALL or VMMCALL: how a guest of a hypervisor with hardware virtualization calls it. */
+export function isVmCall(stop: Stop): boolean {
+  const mnemonic = decoded(stop)?.mnemonic;
+  return mnemonic === 'vmcall' || mnemonic === 'vmmcall';
 }

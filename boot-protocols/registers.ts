@@ -1,6 +1,7 @@
 /** General registers at entry: what the protocol promises, and the poison pattern for the rest. */
 import { GENERAL_REGISTERS, type GeneralRegister } from '../emulator/cpu-state.ts';
 import { REGISTER_POISON, type RegisterEntry } from '../emulator/entry-state.ts';
+import { CR0_PE } from '../emulator/paging.ts';
 
 export type PromisedRegisters = Readonly<Partial<Record<GeneralRegister, Omit<RegisterEntry, 'promised'>>>>;
 
@@ -29,15 +30,12 @@ export function entryRegisters(
   };
 }
 
-/** EFLAGS bit 1 always reads as 1 (SDM vol. 1, figure 3-8). */
-export const EFLAGS_FIXED = 0x2;
-export const EFLAGS_IF = 0x200;
-
-/** CR0 bits, SDM vol. 3, 2.5. */
-export const CR0_PROTECTED = 0x00000011;
-export const CR0_PAGING = 0x80000000;
+/** CR0.ET always reads as 1 (SDM vol. 3, 2.5). */
+const CR0_ET = 0x10;
+/** Protected mode, and nothing else. */
+export const CR0_PROTECTED = CR0_PE | CR0_ET;
 /** PE MP ET NE WP AM PG: how Linux (and so an lguest host) and Xen run: Linux 4.13 asm/processor-flags.h CR0_STATE. */
 export const CR0_HYPERVISOR = 0x80050033;
-export const CR4_PAE = 0x20;
+/** SDM vol. 3, 2.5. */
 export const CR4_OSFXSR = 0x200;
 export const CR4_OSXMMEXCPT = 0x400;

@@ -1,17 +1,17 @@
 /** From an image to a machine that stands at its first instruction, and from its stop to a report. */
 import { findProtocol } from '../boot-protocols/index.ts';
-import type { BootOptions } from '../boot-protocols/protocol.ts';
+import type { BootOptions, ProtocolName } from '../boot-protocols/protocol.ts';
 import { Machine } from '../emulator/machine.ts';
 import type { Stop } from '../emulator/stop.ts';
 import type { EngineName } from '../emulator/unicorn/api.ts';
 import { loadUnicorn } from '../emulator/unicorn/load.ts';
 import type { KernelImage } from './kernel-image/kernel-image.ts';
 import { type ReportContext, stopReport } from './report/json.ts';
-import type { StopReport } from './report/schema.ts';
+import type { StopReport } from './report/stop-report.ts';
 
 export interface BootRequest extends BootOptions {
-  /** Name of the boot protocol: `pc`, `lguest`, `xen`, `contract`. */
-  readonly as: string;
+  /** Name of the boot protocol. */
+  readonly as: ProtocolName;
   /** Default `auto`: the native library when there is one, else the embedded build. */
   readonly engine?: 'auto' | EngineName;
   /** Path of the native library. */

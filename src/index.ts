@@ -1,11 +1,18 @@
 /** Every public name of startup32, once. */
 
 export { findProtocol, PROTOCOLS } from '../boot-protocols/index.ts';
-export type { BootOptions, BootProtocol, KnobName, Reaction, Startable } from '../boot-protocols/protocol.ts';
+export type {
+  BootOptions,
+  BootProtocol,
+  KnobName,
+  ProtocolName,
+  Reaction,
+  Startable,
+} from '../boot-protocols/protocol.ts';
 export { DEFAULT_MEMORY, ProtocolError } from '../boot-protocols/protocol.ts';
 export type * from '../emulator/cpu-state.ts';
 export type * from '../emulator/entry-state.ts';
-export { Machine, type RunOptions } from '../emulator/machine.ts';
+export { Machine, type MachineOptions, type RunOptions } from '../emulator/machine.ts';
 export type { PrivilegeRule, RuleClass } from '../emulator/privilege/index.ts';
 export { findRule, PRIVILEGE_RULES } from '../emulator/privilege/index.ts';
 export type { Descriptor, SegmentName, SegmentRegister } from '../emulator/segmentation.ts';
@@ -25,5 +32,5 @@ export { inspectReport } from './report/inspect-json.ts';
 export { inspectText } from './report/inspect-text.ts';
 export type { ReportContext } from './report/json.ts';
 export { stopReport } from './report/json.ts';
-export type { StopReport } from './report/schema.ts';
+export type { StopReport } from './report/stop-report.ts';
 export { type TextOptions, textReport } from './report/text.ts';

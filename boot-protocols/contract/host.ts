@@ -1,15 +1,14 @@
 /** What the owner of ring 0 makes of a Stop under `contract`: the contract names none, so only what the CPU does is known. */
 import type { Stop } from '../../emulator/stop.ts';
 import type { Reaction } from '../protocol.ts';
-import { type AdviceTable, exceptionName, type ReactionTable } from '../reactions.ts';
+import { type AdviceTable, deliver, isVmCall, type ReactionTable } from '../reactions.ts';
 
-const trapped = (stop: Stop): Reaction => ({
-  outcome: 'unknown',
-  sentence:
-    stop.cpu.cpl === 0
-      ? `The loader left no IDT: ${exceptionName(stop.exception)} becomes a double fault and then a shutdown until the kernel has loaded its own.`
-      : `The contract names no hypervisor: a trap-and-emulate monitor may emulate this, and a monitor that counts on the contract may kill the kernel. A kernel that keeps to the contract does not get here.`,
-});
+const trapped = (stop: Stop): Reaction =>
+  deliver(stop, {
+    outcome: 'unknown',
+    sentence:
+      'The contract names no hypervisor: a trap-and-emulate monitor may emulate this, and a monitor that counts on the contract may kill the kernel. A kernel that keeps to the contract does not get here.',
+  });
 
 const DROPPED: Reaction = {
   outcome: 'nothing',
@@ -44,11 +43,6 @@ export const CONTRACT_REACTIONS: ReactionTable = {
       outcome: 'unknown',
       sentence: 'The loader’s own tables are no part of what it hands to the kernel.',
     },
-    hypercall: {
-      outcome: 'unknown',
-      sentence:
-        'The contract names no hypervisor, so no hypercall means anything here; --as lguest and --as xen do.',
-    },
     halt: { outcome: 'nothing', sentence: 'The CPU waits for an interrupt; no device here raises one.' },
     shutdown: { outcome: 'kills', sentence: 'The CPU stops until NMI, INIT or reset.' },
     'long-mode': {
@@ -58,6 +52,9 @@ export const CONTRACT_REACTIONS: ReactionTable = {
   },
   otherwise: trapped,
 };
+
+const NO_HYPERCALLS =
+  'the contract has no hypercalls: --as lguest takes int $0x1f as one, --as xen int $0x82';
 
 export const CONTRACT_ADVICE: AdviceTable = {
   rules: {
@@ -80,6 +77,7 @@ export const CONTRACT_ADVICE: AdviceTable = {
       'near shows which mapped range the address is next to',
     ],
     'memory-hole': ['a larger --memory moves the end of RAM'],
-    hypercall: ['--as lguest, --as xen'],
+    'invalid-opcode': [stop => (isVmCall(stop) ? NO_HYPERCALLS : undefined)],
+    'software-interrupt': [NO_HYPERCALLS],
   },
 };

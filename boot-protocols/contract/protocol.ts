@@ -4,6 +4,8 @@
  * Linux commits a24e785111a and e5371ac566b (2.6.24); boot.rst, "hardware_subarch" and "loadflags".
  */
 import type { EntryState, MemoryBank } from '../../emulator/entry-state.ts';
+import { FLAG_RESERVED_1 } from '../../emulator/flags.ts';
+import { CR0_PG, CR4_PAE } from '../../emulator/paging.ts';
 import { flatCode, flatData } from '../../emulator/segmentation.ts';
 import type { KernelImage } from '../../src/kernel-image/kernel-image.ts';
 import { type KnobbedProtocol, settleKnobs, spellKnobs } from '../knobs.ts';
@@ -14,7 +16,7 @@ import { loaderMemory } from '../loader-memory.ts';
 import type { BootOptions } from '../protocol.ts';
 import { advise, react } from '../reactions.ts';
 import { arrangeRegions, mapIdentity } from '../regions.ts';
-import { CR0_PAGING, CR0_PROTECTED, CR4_PAE, EFLAGS_FIXED, entryRegisters } from '../registers.ts';
+import { CR0_PROTECTED, entryRegisters } from '../registers.ts';
 import { encodeGdt, flatSegments, NULL_SEGMENT } from '../segments.ts';
 import { tryStart } from '../startable.ts';
 import { CONTRACT_ADVICE, CONTRACT_REACTIONS } from './host.ts';
@@ -63,21 +65,24 @@ function entryState(image: KernelImage, options: BootOptions): EntryState {
     knobs: spellKnobs(contract, knobs),
     ring,
     registers: entryRegisters(
+      // boot.rst, "32-bit boot protocol".
       {
         esi: { value: data.bootParams.start, meaning: 'boot_params (physical)' },
-        ebx: { value: 0, meaning: 'CPU number' },
+        ebp: { value: 0 },
+        edi: { value: 0 },
+        ebx: { value: 0 },
       },
       'poison',
     ),
     eip: placed.entry,
-    eflags: EFLAGS_FIXED,
+    eflags: FLAG_RESERVED_1,
     segments: flatSegments(ring, BOOT_CS_INDEX, BOOT_DS_INDEX, { value: 'null', promised: false }),
     ldtr: NULL_SEGMENT,
     tr: NULL_SEGMENT,
     gdtr: knobs.gdt === 'flat' ? { base: own.gdtBase, limit: GDT_ENTRIES * 8 - 1 } : { base: 0, limit: 0 },
     idtr: { base: 0, limit: 0 },
     control: {
-      cr0: paging === 'off' ? CR0_PROTECTED : (CR0_PROTECTED | CR0_PAGING) >>> 0,
+      cr0: paging === 'off' ? CR0_PROTECTED : (CR0_PROTECTED | CR0_PG) >>> 0,
       cr2: 0,
       cr3: own.cr3,
       cr4: paging === 'pae' ? CR4_PAE : 0,

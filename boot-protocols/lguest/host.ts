@@ -4,7 +4,14 @@
  */
 import type { Stop } from '../../emulator/stop.ts';
 import type { Reaction } from '../protocol.ts';
-import { type AdviceTable, exceptionName, PRIVILEGED, type ReactionTable, sameFor } from '../reactions.ts';
+import {
+  type AdviceTable,
+  isVmCall,
+  PRIVILEGED,
+  type ReactionTable,
+  sameFor,
+  spellException,
+} from '../reactions.ts';
 import { LGUEST_INIT, LGUEST_TRAP_ENTRY, lguestHypercallName, lguestImplements } from './hypercalls.ts';
 
 const EMULATE_INSN = 'Linux 4.13 tools/lguest/lguest.c, emulate_insn';
@@ -15,7 +22,7 @@ function reflected(stop: Stop): Reaction {
   const vector = stop.exception?.vector ?? 13;
   return {
     outcome: 'kills',
-    sentence: `lguest does not emulate this: it hands ${exceptionName(stop.exception)} to the guest's own handler, and before the guest has set one the host kills it ("unhandled trap ${vector}").`,
+    sentence: `lguest does not emulate this: it hands ${spellException(stop.exception)} to the guest's own handler, and before the guest has set one the host kills it ("unhandled trap ${vector}").`,
     citation: HANDLE_TRAP,
   };
 }
@@ -60,16 +67,19 @@ const NO_FLAT: Reaction = {
   citation: HANDLE_TRAP,
 };
 
+/** As a hypercall vmcall had four releases. */
+const invalidOpcode = (stop: Stop): Reaction =>
+  isVmCall(stop)
+    ? {
+        outcome: 'kills',
+        sentence:
+          'lguest of Linux 4.13 takes hypercalls by int $0x1f and hands this #UD to the guest’s own handler; before the guest has set one the host kills it ("unhandled trap 6"). Only hosts of Linux 2.6.30 to 2.6.33 rewrite vmcall as int $0x1f.',
+        citation: HANDLE_TRAP,
+      }
+    : reflected(stop);
+
 function hypercall(stop: Stop): Reaction {
   if (stop.kind !== 'hypercall') return reflected(stop);
-  if (stop.via === 'vmcall') {
-    return {
-      outcome: 'handles',
-      sentence:
-        'A host of Linux 2.6.30 to 2.6.33 rewrites vmcall as int $0x1f and takes the call; any other reflects the invalid opcode.',
-      citation: 'Linux 2.6.30 drivers/lguest/x86/core.c',
-    };
-  }
   if (stop.vector !== LGUEST_TRAP_ENTRY) return reflected(stop);
   const name = lguestHypercallName(stop.number) ?? `number ${stop.number}`;
   if (!lguestImplements(stop.number)) {
@@ -114,10 +124,12 @@ export const LGUEST_REACTIONS: ReactionTable = {
         'The gate is not open to ring 1: the CPU raises #GP with the vector in its error code, and lguest hands that to the guest’s handler for vector 13; without one the host kills the guest.',
       citation: 'Linux 4.13 drivers/lguest/interrupts_and_traps.c',
     },
+    'invalid-opcode': invalidOpcode,
     hypercall,
     halt: {
       outcome: 'nothing',
-      sentence: 'hlt runs in ring 0 only; a guest of lguest asks for LHCALL_HALT.',
+      sentence:
+        'At CPL 0 the CPU waits for an interrupt. lguest itself runs a guest in ring 1, where hlt is #GP(0), and the guest asks for LHCALL_HALT.',
     },
     shutdown: {
       outcome: 'kills',

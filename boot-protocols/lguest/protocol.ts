@@ -3,7 +3,9 @@
  * tools/lguest/lguest.c (the launcher), drivers/lguest/x86/core.c and segments.c (the host).
  */
 import type { EntryState, MemoryBank, MemoryRegion } from '../../emulator/entry-state.ts';
+import { FLAG_IF, FLAG_RESERVED_1 } from '../../emulator/flags.ts';
 import { PAGE_SIZE } from '../../emulator/page-tables.ts';
+import { CR0_PG, CR4_PAE } from '../../emulator/paging.ts';
 import { flatCode, flatData } from '../../emulator/segmentation.ts';
 import type { KernelImage } from '../../src/kernel-image/kernel-image.ts';
 import { type KnobbedProtocol, type Knobs, settleKnobs, spellKnobs } from '../knobs.ts';
@@ -16,14 +18,7 @@ import { loaderMemory } from '../loader-memory.ts';
 import { type BootOptions, ProtocolError, type Startable } from '../protocol.ts';
 import { advise, react } from '../reactions.ts';
 import { arrangeRegions, mapIdentity, roundUp } from '../regions.ts';
-import {
-  CR0_HYPERVISOR,
-  CR0_PAGING,
-  CR4_PAE,
-  EFLAGS_FIXED,
-  EFLAGS_IF,
-  entryRegisters,
-} from '../registers.ts';
+import { CR0_HYPERVISOR, entryRegisters } from '../registers.ts';
 import { encodeGdt, flatSegments, NULL_SEGMENT } from '../segments.ts';
 import { tryStart } from '../startable.ts';
 import { LGUEST_ADVICE, LGUEST_REACTIONS } from './host.ts';
@@ -120,14 +115,14 @@ function entryState(image: KernelImage, options: BootOptions): EntryState {
     // drivers/lguest/x86/core.c lguest_arch_setup_regs: everything zero but segments, EFLAGS, EIP and ESI.
     registers: entryRegisters({ esi: { value: BOOT_PARAMS, meaning: 'boot_params (physical)' } }, 'zero'),
     eip: placed.entry,
-    eflags: EFLAGS_FIXED | EFLAGS_IF,
+    eflags: FLAG_RESERVED_1 | FLAG_IF,
     segments: flatSegments(knobs.ring, KERNEL_CS_INDEX, KERNEL_DS_INDEX, { value: 'null', promised: true }),
     ldtr: NULL_SEGMENT,
     tr: NULL_SEGMENT,
     gdtr: knobs.gdt === 'flat' ? { base: host.gdtBase, limit: GDT_ENTRIES * 8 - 1 } : { base: 0, limit: 0 },
     idtr: { base: 0, limit: 0 },
     control: {
-      cr0: knobs.paging === 'off' ? CR0_HYPERVISOR & ~CR0_PAGING : CR0_HYPERVISOR,
+      cr0: knobs.paging === 'off' ? CR0_HYPERVISOR & ~CR0_PG : CR0_HYPERVISOR,
       cr2: 0,
       cr3: host.cr3,
       cr4: knobs.paging === 'pae' ? CR4_PAE : 0,

@@ -1,6 +1,7 @@
 /** boot_params and the command line as regions, and what of the knobs goes into them. */
 import type { MemoryRegion } from '../../emulator/entry-state.ts';
 import type { KernelImage } from '../../src/kernel-image/kernel-image.ts';
+import { protocolVersion } from '../../src/kernel-image/read-setup-header.ts';
 import type { Knobs } from '../knobs.ts';
 import { ProtocolError } from '../protocol.ts';
 import { findLow, hex, type Range } from '../regions.ts';
@@ -23,6 +24,9 @@ const CMDLINE_SIZE_VMLINUX = 2047;
 export const BOOT_PARAMS = 0x10000;
 /** Where the command line stands unless the image is there. */
 export const COMMAND_LINE = 0x20000;
+
+/** An offset of 16 bits ends below this. */
+const OFFSET_LIMIT = 0x10000;
 
 /** Places an image as the boot protocol wants it: an ELF by its program headers, a bzImage by header or knob. */
 export function placeImage(image: KernelImage, knobs: Knobs): PlacedImage {
@@ -54,21 +58,27 @@ export function placeBootData(
   image: KernelImage,
   knobs: Knobs,
   room: { readonly below: number; readonly initrdFrom: number; readonly taken: readonly Range[] },
-  fields: Omit<BootParamsFields, 'header' | 'cmdLinePtr' | 'initrd'>,
+  fields: Omit<BootParamsFields, 'header' | 'cmdLinePtr' | 'oldCommandLine' | 'initrd'>,
 ): BootData {
   const setup = image.format === 'bzimage' ? image.setup : undefined;
   const limit = setup ? setup.cmdlineSize || CMDLINE_SIZE_BEFORE_2_06 : CMDLINE_SIZE_VMLINUX;
   checkCommandLine(knobs.cmdline, limit, image.name);
 
   const text = encodeCommandLine(knobs.cmdline);
-  const params = findLow(layout.BOOT_PARAMS_SIZE, BOOT_PARAMS, room.below, room.taken);
+  // boot.rst, "The kernel command line": before 2.02 both are found through 0x90000, whatever %esi is.
+  const old = setup !== undefined && setup.version < layout.VERSION_2_02;
+  const base = old ? layout.OLD_REAL_MODE_BASE : BOOT_PARAMS;
+  const params = findLow(layout.BOOT_PARAMS_SIZE, base, room.below, room.taken);
   const taken =
     params === undefined ? room.taken : [...room.taken, { start: params, size: layout.BOOT_PARAMS_SIZE }];
-  const line = findLow(text.length, COMMAND_LINE, room.below, taken);
-  if (params === undefined || line === undefined) {
+  const below = old ? Math.min(room.below, base + OFFSET_LIMIT) : room.below;
+  const line = findLow(text.length, old ? base : COMMAND_LINE, below, taken);
+  if (params === undefined || line === undefined || (old && params !== base)) {
     throw new ProtocolError(
       'no-room',
-      `${image.name} leaves no room for boot_params and the command line between ${hex(BOOT_PARAMS)} and ${hex(room.below)}`,
+      old
+        ? `${image.name} has protocol ${protocolVersion(setup.version)} and leaves no room for boot_params at ${hex(base)} and the command line behind it`
+        : `${image.name} leaves no room for boot_params and the command line between ${hex(base)} and ${hex(room.below)}`,
     );
   }
   const commandLine = commandLineRegion(text, line);
@@ -85,7 +95,7 @@ export function placeBootData(
     ...fields,
     ...(setup ? { header: setup.raw } : {}),
     ...(initrd ? { initrd } : {}),
-    cmdLinePtr: line,
+    ...(old ? { oldCommandLine: line - base } : { cmdLinePtr: line }),
   });
   return { bootParams: bootParamsRegion(contents, params), commandLine, initrd };
 }

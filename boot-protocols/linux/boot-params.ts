@@ -22,6 +22,8 @@ export interface BootParamsFields {
   readonly initrd?: { readonly start: number; readonly size: number };
   readonly heapEndPtr?: number;
   readonly cmdLinePtr?: number;
+  /** The command line of protocol 2.01 and older: its offset from 0x90000. */
+  readonly oldCommandLine?: number;
   readonly kernelAlignment?: number;
   readonly hardwareSubarch?: number;
   readonly e820: readonly E820Entry[];
@@ -58,6 +60,10 @@ export function buildBootParams(fields: BootParamsFields): Uint8Array {
   u32(layout.RAMDISK_SIZE, fields.initrd?.size);
   u16(layout.HEAP_END_PTR, fields.heapEndPtr);
   u32(layout.CMD_LINE_PTR, fields.cmdLinePtr);
+  if (fields.oldCommandLine !== undefined) {
+    u16(layout.CL_MAGIC, layout.CL_MAGIC_VALUE);
+    u16(layout.CL_OFFSET, fields.oldCommandLine);
+  }
   u32(layout.KERNEL_ALIGNMENT, fields.kernelAlignment);
   u32(layout.HARDWARE_SUBARCH, fields.hardwareSubarch);
 

@@ -8,13 +8,12 @@ export const BOOT_PARAMS_SIZE = 0x1000;
 
 // 0x000: screen_info, apm_bios_info, …: zero means "not there". With mode, lines and cols zero the decompressor
 // prints nothing to the screen (Linux commit a24e785111a, 2.6.24).
-export const SCREEN_INFO = 0x000;
-export const SCREEN_INFO_SIZE = 0x40;
+/** Before protocol 2.02 the command line is found by a magic number and an offset in screen_info (boot.rst). */
+export const CL_MAGIC = 0x020;
+export const CL_OFFSET = 0x022;
 
 // 0x1e0: memory
 export const E820_ENTRIES = 0x1e8;
-/** Nonzero: the kernel takes everything outside the header for garbage. A loader leaves it zero. */
-export const SENTINEL = 0x1ef;
 
 // 0x1f1: setup_header
 export const SETUP_HEADER = 0x1f1;
@@ -34,12 +33,16 @@ export const HARDWARE_SUBARCH = 0x23c;
 // 0x2d0: e820 table
 export const E820_TABLE = 0x2d0;
 export const E820_ENTRY_SIZE = 20;
-export const E820_MAX_ENTRIES = 128;
 
 /** At BOOT_FLAG. */
 export const BOOT_FLAG_MAGIC = 0xaa55;
 /** "HdrS" at HEADER. */
 export const HEADER_MAGIC = 0x53726448;
+
+/** At CL_MAGIC. */
+export const CL_MAGIC_VALUE = 0xa33f;
+/** What the offset at CL_OFFSET is relative to, and where a kernel before 2.02 expects boot_params. */
+export const OLD_REAL_MODE_BASE = 0x90000;
 
 /** type_of_loader: a loader without a number of its own (boot.rst, "type_of_loader"). */
 export const LOADER_UNDEFINED = 0xff;
@@ -50,14 +53,14 @@ export const KEEP_SEGMENTS = 1 << 6;
 export const CAN_USE_HEAP = 1 << 7;
 
 /** Protocol versions (boot.rst, version history). */
+export const VERSION_2_02 = 0x0202;
 export const VERSION_2_06 = 0x0206;
 export const VERSION_2_07 = 0x0207;
 export const VERSION_2_10 = 0x020a;
 
-/** hardware_subarch (bootparam.h). */
+/** hardware_subarch (bootparam.h). 2 is Xen, which does not enter through it. */
 export const SUBARCH_PC = 0;
 export const SUBARCH_LGUEST = 1;
-export const SUBARCH_XEN = 2;
 
 /** e820 types (bootparam.h). */
 export const E820_RAM = 1;

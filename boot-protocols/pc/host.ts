@@ -1,48 +1,14 @@
 /** What a PC makes of a Stop: there is no one under the kernel but the CPU and the chipset. */
 import type { Stop } from '../../emulator/stop.ts';
 import type { Reaction } from '../protocol.ts';
-import { type AdviceTable, exceptionName, type ReactionTable } from '../reactions.ts';
-
-const DELIVERY = 'SDM vol. 3, 6.12 and 6.15';
-
-/** Why the CPU finds no handler. */
-const NO_HANDLER = {
-  'idt-limit': 'the vector is past the limit of the IDT',
-  'gate-not-present': 'the gate in the IDT is not present',
-  'gate-unreadable': 'the IDT cannot be read',
-} as const;
+import { type AdviceTable, deliver, isVmCall, type ReactionTable } from '../reactions.ts';
 
 /** An exception on a PC goes through the kernel's own IDT; deprivileged by --ring, it goes to whoever owns ring 0. */
-function deliver(stop: Stop): Reaction {
-  const name = exceptionName(stop.exception);
-  const delivery = stop.delivery;
-  if (delivery?.to === 'gate') {
-    const { selector, offset } = delivery;
-    return {
-      outcome: 'cpu-delivers',
-      sentence: `There is no hypervisor: the CPU delivers ${name} through the kernel's own IDT to 0x${selector.toString(16)}:0x${offset.toString(16)}.`,
-      citation: DELIVERY,
-    };
-  }
-  if (delivery?.to === 'shutdown') {
-    return {
-      outcome: 'kills',
-      sentence: `There is no hypervisor, and ${NO_HANDLER[delivery.reason]}: ${name} becomes a double fault and then a shutdown, and a PC resets.`,
-      citation: DELIVERY,
-    };
-  }
-  if (stop.cpu.cpl === 0) {
-    return {
-      outcome: 'cpu-delivers',
-      sentence: `There is no hypervisor: the CPU delivers ${name} through the kernel's own IDT.`,
-      citation: DELIVERY,
-    };
-  }
-  return {
+const trapped = (stop: Stop): Reaction =>
+  deliver(stop, {
     outcome: 'unknown',
     sentence: `A PC loader starts the kernel in ring 0, where this does not trap. At CPL ${stop.cpu.cpl} the trap goes to whoever owns ring 0: a trap-and-emulate monitor may emulate it, and nothing here says that one is there.`,
-  };
-}
+  });
 
 const DROPPED: Reaction = {
   outcome: 'nothing',
@@ -54,13 +20,6 @@ const DROPPED: Reaction = {
 export const PC_REACTIONS: ReactionTable = {
   rules: { popf: DROPPED, iret: DROPPED },
   kinds: {
-    hypercall: stop =>
-      stop.exception
-        ? deliver(stop)
-        : {
-            outcome: 'unknown',
-            sentence: 'No hypervisor is there to take a hypercall: on a PC this is an invalid opcode.',
-          },
     halt: stop => ({
       outcome: 'nothing',
       sentence:
@@ -84,18 +43,14 @@ export const PC_REACTIONS: ReactionTable = {
         'Nothing answers at this address: on a PC a read gives all ones and a write goes nowhere, without a fault.',
     },
     'rom-write': { outcome: 'nothing', sentence: 'A PC drops a write to ROM without a fault.' },
-    'loader-memory': {
-      outcome: 'nothing',
-      sentence:
-        'On a PC this is ordinary memory. A kernel that still uses the loader’s segments loses them by changing their table.',
-      citation: 'Linux Documentation/x86/boot.rst, 32-bit boot protocol',
-    },
   },
-  otherwise: deliver,
+  otherwise: trapped,
 };
 
 const RING_0 = (stop: Stop): string | undefined =>
   stop.cpu.cpl === 0 ? undefined : '--ring 0 is where a PC loader starts a kernel';
+
+const NO_HYPERCALLS = '--as lguest takes int $0x1f as a hypercall, --as xen int $0x82';
 
 export const PC_ADVICE: AdviceTable = {
   rules: {
@@ -115,6 +70,8 @@ export const PC_ADVICE: AdviceTable = {
           : undefined,
     ],
     'segment-load': [RING_0, '--gdt flat keeps a GDT in place'],
+    'invalid-opcode': [stop => (isVmCall(stop) ? NO_HYPERCALLS : undefined)],
+    'software-interrupt': [NO_HYPERCALLS],
     'page-fault': ['--paging off is how a PC loader enters a kernel'],
     'memory-hole': ['a larger --memory moves the end of RAM'],
     halt: ['the trail shows what came before the hlt; a decompressor halts after an error message'],

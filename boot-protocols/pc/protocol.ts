@@ -1,5 +1,7 @@
 /** `pc`: a boot loader of the Linux/x86 32-bit boot protocol on a PC. boot.rst; Linux 6.1 arch/x86/boot/{pm.c,pmjump.S}. */
 import type { EntryState, MemoryRegion } from '../../emulator/entry-state.ts';
+import { FLAG_RESERVED_1 } from '../../emulator/flags.ts';
+import { CR0_PG, CR4_PAE } from '../../emulator/paging.ts';
 import { flatCode, flatData } from '../../emulator/segmentation.ts';
 import type { KernelImage } from '../../src/kernel-image/kernel-image.ts';
 import { type KnobbedProtocol, type Knobs, settleKnobs, spellKnobs } from '../knobs.ts';
@@ -10,7 +12,7 @@ import { type LoaderMemory, loaderMemory } from '../loader-memory.ts';
 import { type BootOptions, ProtocolError } from '../protocol.ts';
 import { advise, react } from '../reactions.ts';
 import { arrangeRegions, mapIdentity, spellRange } from '../regions.ts';
-import { CR0_PAGING, CR0_PROTECTED, CR4_PAE, EFLAGS_FIXED, entryRegisters } from '../registers.ts';
+import { CR0_PROTECTED, entryRegisters } from '../registers.ts';
 import { busyTss, encodeGdt, flatSegments, NULL_SEGMENT, selectorOf } from '../segments.ts';
 import { tryStart } from '../startable.ts';
 import { PC_ADVICE, PC_REACTIONS } from './host.ts';
@@ -137,7 +139,7 @@ function cpuState(knobs: Knobs, entry: number, bootParams: number, own: LoaderMe
       'poison',
     ),
     eip: entry,
-    eflags: EFLAGS_FIXED,
+    eflags: FLAG_RESERVED_1,
     // FS and GS are what Linux's own setup code loads; the boot protocol does not name them.
     segments: flatSegments(ring, BOOT_CS_INDEX, BOOT_DS_INDEX, { value: 'data', promised: false }),
     ldtr: NULL_SEGMENT,
@@ -145,7 +147,7 @@ function cpuState(knobs: Knobs, entry: number, bootParams: number, own: LoaderMe
     gdtr: knobs.gdt === 'flat' ? { base: map.GDT, limit: GDT_ENTRIES * 8 - 1 } : { base: 0, limit: 0 },
     idtr: { base: 0, limit: 0 },
     control: {
-      cr0: knobs.paging === 'off' ? CR0_PROTECTED : (CR0_PROTECTED | CR0_PAGING) >>> 0,
+      cr0: knobs.paging === 'off' ? CR0_PROTECTED : (CR0_PROTECTED | CR0_PG) >>> 0,
       cr2: 0,
       cr3: own.cr3,
       cr4: knobs.paging === 'pae' ? CR4_PAE : 0,

@@ -4,8 +4,15 @@
  */
 import type { Stop } from '../../emulator/stop.ts';
 import type { Reaction } from '../protocol.ts';
-import { type AdviceTable, exceptionName, movRegister, type ReactionTable, sameFor } from '../reactions.ts';
-import { HYPERCALL_VECTOR, xenHypercallName } from './hypercalls.ts';
+import {
+  type AdviceTable,
+  decoded,
+  isVmCall,
+  type ReactionTable,
+  sameFor,
+  spellException,
+} from '../reactions.ts';
+import { xenHypercallName } from './hypercalls.ts';
 
 const EMULATE = 'Xen 4.14 xen/arch/x86/pv/emul-priv-op.c';
 const TRAPS = 'Xen 4.14 xen/arch/x86/pv/traps.c';
@@ -15,7 +22,7 @@ const emulates = (sentence: string): Reaction => ({ outcome: 'emulates', sentenc
 /** Before set_trap_table every handler's CS is null, and Xen crashes the domain. */
 const reflected = (stop: Stop): Reaction => ({
   outcome: 'kills',
-  sentence: `Xen does not emulate this: it reflects ${exceptionName(stop.exception)} into the guest, and a guest that has not called set_trap_table has no handler, so Xen crashes the domain.`,
+  sentence: `Xen does not emulate this: it reflects ${spellException(stop.exception)} into the guest, and a guest that has not called set_trap_table has no handler, so Xen crashes the domain.`,
   citation: TRAPS,
 });
 
@@ -38,7 +45,7 @@ const FROM_CR: Readonly<Record<number, Reaction>> = {
 const byRegister =
   (answers: Readonly<Record<number, Reaction>>) =>
   (stop: Stop): Reaction =>
-    answers[movRegister(stop) ?? -1] ?? reflected(stop);
+    answers[decoded(stop)?.systemRegister ?? -1] ?? reflected(stop);
 
 /** Ports and cli/sti need virtual IOPL 1 (PHYSDEVOP_set_iopl), which is 0 at start of day. */
 const NEEDS_IOPL: Reaction = {
@@ -62,15 +69,19 @@ const DROPPED: Reaction = {
   citation: 'SDM vol. 2, POPF and IRET; Xen 4.14 xen/include/public/xen.h',
 };
 
+const invalidOpcode = (stop: Stop): Reaction => {
+  const reaction = reflected(stop);
+  return isVmCall(stop)
+    ? {
+        ...reaction,
+        sentence:
+          'A PV guest calls Xen by int $0x82 or its hypercall page; this is an invalid opcode, which Xen reflects into the guest, and a guest without a trap table crashes.',
+      }
+    : reaction;
+};
+
 function hypercall(stop: Stop): Reaction {
   if (stop.kind !== 'hypercall') return reflected(stop);
-  const viaGate = stop.via === 'hypercall-page' || (stop.via === 'int' && stop.vector === HYPERCALL_VECTOR);
-  if (!viaGate) {
-    return {
-      ...reflected(stop),
-      sentence: `A PV guest calls Xen by int $0x82 or its hypercall page; Xen reflects ${exceptionName(stop.exception)} for this instruction, and a guest without a trap table crashes.`,
-    };
-  }
   const name = xenHypercallName(stop.number);
   return {
     outcome: 'handles',
@@ -123,8 +134,13 @@ export const XEN_REACTIONS: ReactionTable = {
         'Xen delivers int n through the guest’s trap table when the entry’s DPL allows it; at start of day there is no table and the domain crashes.',
       citation: TRAPS,
     },
+    'invalid-opcode': invalidOpcode,
     hypercall,
-    halt: { outcome: 'nothing', sentence: 'hlt runs in ring 0 only; a PV guest asks for SCHEDOP_block.' },
+    halt: {
+      outcome: 'nothing',
+      sentence:
+        'At CPL 0 the CPU waits for an interrupt. Xen itself runs a 32-bit guest kernel in ring 1, where hlt is #GP(0), and the guest asks for SCHEDOP_block.',
+    },
     shutdown: { outcome: 'kills', sentence: 'A PV guest cannot shut the CPU down: Xen crashes the domain.' },
     'memory-hole': {
       outcome: 'kills',

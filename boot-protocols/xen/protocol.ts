@@ -3,6 +3,7 @@
  * xen/include/public/arch-x86/xen-x86_32.h. Machine frames are chosen so that machine address = virtual address.
  */
 import type { EntryState, MemoryBank, MemoryRegion, PageMapping } from '../../emulator/entry-state.ts';
+import { FLAG_IF, FLAG_RESERVED_1 } from '../../emulator/flags.ts';
 import {
   type EntryFlags,
   PAGE_SIZE,
@@ -15,6 +16,7 @@ import {
   placePageTables,
   planPageTables,
 } from '../../emulator/page-tables.ts';
+import { CR4_PAE } from '../../emulator/paging.ts';
 import { flatCode, flatData } from '../../emulator/segmentation.ts';
 import type { KernelImage } from '../../src/kernel-image/kernel-image.ts';
 import { type KnobbedProtocol, type Knobs, settleKnobs, spellKnobs } from '../knobs.ts';
@@ -22,15 +24,7 @@ import { checkCommandLine, encodeCommandLine } from '../linux/boot-params.ts';
 import { type BootOptions, ProtocolError } from '../protocol.ts';
 import { advise, react } from '../reactions.ts';
 import { arrangeRegions, endOf, hex, roundUp } from '../regions.ts';
-import {
-  CR0_HYPERVISOR,
-  CR4_OSFXSR,
-  CR4_OSXMMEXCPT,
-  CR4_PAE,
-  EFLAGS_FIXED,
-  EFLAGS_IF,
-  entryRegisters,
-} from '../registers.ts';
+import { CR0_HYPERVISOR, CR4_OSFXSR, CR4_OSXMMEXCPT, entryRegisters } from '../registers.ts';
 import { DESCRIPTOR_SIZE, encodeGdt, flatSegments, NULL_SEGMENT } from '../segments.ts';
 import { tryStart } from '../startable.ts';
 import { XEN_ADVICE, XEN_REACTIONS } from './host.ts';
@@ -58,6 +52,9 @@ const GDT = XEN_MEMORY;
 const SHARED_INFO = GDT + GDT_SIZE;
 const XEN_TABLES = SHARED_INFO + PAGE_SIZE;
 
+/** #BP and #OF: their gates in Xen's IDT have DPL 3 (Xen 4.14 xen/arch/x86/traps.c). */
+const OPEN_VECTORS = [3, 4];
+
 const STORE_EVTCHN = 1;
 const CONSOLE_EVTCHN = 2;
 
@@ -65,8 +62,10 @@ const CONSOLE_EVTCHN = 2;
 const INVALID_M2P_ENTRY = 0xffffffff;
 
 /**
- * Entry bits as libxc writes them, but for L3: it writes more there, which only Xen ever reads. The CPU reserves
- * all low bits of an L3 entry but P, PWT and PCD (SDM vol. 3, table 4-8), and Xen hands it a copy.
+ * Entry bits as libxc writes them, but for L3. There libxc writes 0x67, and a 64-bit Xen keeps U and RW in the guest's own
+ * page (Xen 4.14 pv/mm.h, adjust_guest_l3e), so that a guest that reads its L3 table sees them. Here the CPU itself walks
+ * that page as a PAE page-directory-pointer table, whose entries reserve every low bit but P, PWT and PCD (SDM vol. 3,
+ * table 4-8); the engines check them.
  */
 const FLAGS: EntryFlags = {
   pdpt: PTE_PRESENT,
@@ -127,6 +126,7 @@ function entryState(image: KernelImage, options: BootOptions): EntryState {
     platform: {
       hypervisor: 'xen',
       hypercallVectors: [HYPERCALL_VECTOR],
+      openVectors: OPEN_VECTORS,
       hypercallArguments: HYPERCALL_ARGUMENTS,
       ...(guest.hypercallPage === undefined ? {} : { hypercallPage: guest.hypercallPage }),
       cpuModel: knobs.cpu,
@@ -252,7 +252,7 @@ function cpuState(guest: XenImage, day: StartOfDay, knobs: Knobs, cr3: number) {
       'zero',
     ),
     eip: guest.entry,
-    eflags: EFLAGS_FIXED | EFLAGS_IF,
+    eflags: FLAG_RESERVED_1 | FLAG_IF,
     segments: flatSegments(knobs.ring, RING1_CS_INDEX, RING1_DS_INDEX, { value: 'data', promised: true }),
     ldtr: NULL_SEGMENT,
     tr: NULL_SEGMENT,

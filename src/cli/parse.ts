@@ -1,5 +1,5 @@
 /** Strict parsing of option values. An error says what was found and what was expected. */
-import { didYouMean } from './suggest.ts';
+import { didYouMean } from '../../boot-protocols/suggest.ts';
 
 const U32_MAX = 0xffffffff;
 const UNITS: Readonly<Record<string, number>> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };

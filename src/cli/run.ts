@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { findProtocol, type KnobbedProtocol, PROTOCOLS } from '../../boot-protocols/index.ts';
 import type { BootOptions } from '../../boot-protocols/protocol.ts';
+import { didYouMean } from '../../boot-protocols/suggest.ts';
 import type { EntryState } from '../../emulator/entry-state.ts';
 import { boot, report } from '../boot.ts';
 import type { KernelImage } from '../kernel-image/index.ts';
@@ -15,7 +16,6 @@ import { createLog } from './log.ts';
 import type { Target } from './parse.ts';
 import { repeatCommand } from './repeat.ts';
 import type { RunFlags } from './run-flags.ts';
-import { didYouMean } from './suggest.ts';
 
 export async function run(path: string, flags: RunFlags, io: Io): Promise<number> {
   const protocol = chosenProtocol(flags.as);
@@ -83,15 +83,15 @@ async function readInitrd(path: string): Promise<Uint8Array> {
   }
 }
 
-function resolveTarget(target: Target, image: KernelImage, entry: EntryState): number {
-  if (target.symbol === undefined) return target.offset;
-  const address = createNames(image, entry).address(target.symbol);
-  if (address === undefined) {
+function resolveTarget(target: Target, image: KernelImage, entry: EntryState): readonly number[] {
+  if (target.symbol === undefined) return [target.offset];
+  const addresses = createNames(image, entry).addresses(target.symbol);
+  if (!addresses) {
     const known = image.symbols.map(symbol => symbol.name);
     throw new UsageError(
       'unknown-symbol',
       `--until names "${target.symbol}", which is none of the ${known.length} symbols of ${image.name}${didYouMean(target.symbol, known)}`,
     );
   }
-  return (address + target.offset) >>> 0;
+  return addresses.map(address => (address + target.offset) >>> 0);
 }

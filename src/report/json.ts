@@ -1,17 +1,19 @@
 /** A Stop as the JSON report, `startup32/stop@1`. Everything that the text report shows is in it. */
+import { exceptionName } from '../../boot-protocols/exceptions.ts';
 import type { BootProtocol } from '../../boot-protocols/protocol.ts';
 import type { EntryState } from '../../emulator/entry-state.ts';
+import { iopl } from '../../emulator/flags.ts';
 import { findRule } from '../../emulator/privilege/index.ts';
 import type { Delivery, Exception, Stop } from '../../emulator/stop.ts';
 import type { KernelImage } from '../kernel-image/kernel-image.ts';
 import { disassemble, listing, type Syntax } from './disassemble.ts';
-import { errorCodeMeaning, exceptionName } from './exceptions.ts';
+import { errorCodeMeaning } from './exceptions.ts';
 import { explain, type Scene } from './explain/index.ts';
 import { headline } from './headline.ts';
 import { hex8, hex16, hex32, hexBytes } from './hex.ts';
 import { createNames, type Names } from './names.ts';
-import { cpuReport, flagsIopl } from './registers.ts';
-import type { ExceptionReport, StopReport } from './schema.ts';
+import { cpuReport } from './registers.ts';
+import type { ExceptionReport, StopReport } from './stop-report.ts';
 
 export interface ReportContext {
   /** What the machine was started from. */
@@ -28,7 +30,7 @@ export interface ReportContext {
   readonly serial?: Uint8Array;
 }
 
-/** `schema` of every report; see `schema.ts`, which is not loaded at run time. */
+/** `schema` of every report. */
 const SCHEMA_NAME: StopReport['schema'] = 'startup32/stop@1';
 
 /**
@@ -96,7 +98,7 @@ function createScene(stop: Stop, { entry, protocol }: ReportContext, names: Name
     entry,
     names,
     cpl: stop.cpu.cpl,
-    iopl: flagsIopl(stop.cpu.eflags),
+    iopl: iopl(stop.cpu.eflags),
     instruction,
     mnemonic: text === undefined ? instruction : (instruction.split(' ')[0] ?? instruction),
     rule: findRule,

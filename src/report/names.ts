@@ -9,17 +9,13 @@ export interface Names {
   symbol(address: number): string | undefined;
   /** `startup_32+0x1 (0x00100001)`, or the bare address. */
   place(address: number): string;
-  /**
-   * The linear address at which a symbol stands when the kernel is started: the physical one as long as the
-   * mapping at entry is 1:1, as before paging, else the virtual one.
-   */
-  address(name: string): number | undefined;
+  /** The linear addresses at which a symbol can stand: its physical one before paging, its virtual one after. */
+  addresses(name: string): readonly number[] | undefined;
 }
 
 /** @param entry how the kernel was started: a bzImage that was loaded elsewhere takes its entry's name with it. */
-export function createNames(image: KernelImage, entry: Pick<EntryState, 'eip' | 'paging'>): Names {
+export function createNames(image: KernelImage, entry: Pick<EntryState, 'eip'>): Names {
   const symbolizer = createSymbolizer(image, image.format === 'bzimage' ? { entry: entry.eip } : {});
-  const identity = entry.paging.mappings.every(({ linear, physical }) => linear === physical);
   const symbol = (address: number): string | undefined => {
     const found = symbolizer.symbolAt(address);
     if (!found) return undefined;
@@ -31,9 +27,10 @@ export function createNames(image: KernelImage, entry: Pick<EntryState, 'eip' | 
       const name = symbol(address);
       return name === undefined ? hex32(address) : `${name} (${hex32(address)})`;
     },
-    address: name => {
+    addresses: name => {
       const found = symbolizer.locate(name);
-      return identity ? (found?.physical ?? found?.virtual) : found?.virtual;
+      if (!found) return undefined;
+      return [...new Set([found.physical ?? found.virtual, found.virtual])];
     },
   };
 }

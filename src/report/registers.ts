@@ -1,6 +1,17 @@
 /** CPU state as JSON, and as the dump that QEMU prints (`-d cpu`, target/i386/cpu-dump.c), in its order and letters. */
 import type { CpuState } from '../../emulator/cpu-state.ts';
 import {
+  FLAG_AF,
+  FLAG_CF,
+  FLAG_DF,
+  FLAG_IF,
+  FLAG_OF,
+  FLAG_PF,
+  FLAG_SF,
+  FLAG_ZF,
+  iopl,
+} from '../../emulator/flags.ts';
+import {
   type Descriptor,
   encodeDescriptor,
   isCode,
@@ -8,21 +19,17 @@ import {
   type SegmentRegister,
 } from '../../emulator/segmentation.ts';
 import { bare, hex16, hex32, hex64 } from './hex.ts';
-import type { CpuReport, SegmentReport } from './schema.ts';
-
-/** EFLAGS bits, SDM vol. 1, 3.4.3. */
-export const FLAG_IF = 1 << 9;
-export const flagsIopl = (eflags: number): number => (eflags >>> 12) & 3;
+import type { CpuReport, SegmentReport } from './stop-report.ts';
 
 /** The seven letters QEMU shows, with their EFLAGS bits. */
 const FLAG_LETTERS = [
-  ['D', 1 << 10],
-  ['O', 1 << 11],
-  ['S', 1 << 7],
-  ['Z', 1 << 6],
-  ['A', 1 << 4],
-  ['P', 1 << 2],
-  ['C', 1 << 0],
+  ['D', FLAG_DF],
+  ['O', FLAG_OF],
+  ['S', FLAG_SF],
+  ['Z', FLAG_ZF],
+  ['A', FLAG_AF],
+  ['P', FLAG_PF],
+  ['C', FLAG_CF],
 ] as const;
 
 /** System descriptor types in 32-bit mode (SDM vol. 3, table 3-2), spelt as QEMU spells them. */
@@ -99,7 +106,7 @@ export function cpuReport(cpu: CpuState): CpuReport {
     eflags: hex32(cpu.eflags),
     flags: flagLetters(cpu.eflags),
     cpl: cpu.cpl,
-    iopl: flagsIopl(cpu.eflags),
+    iopl: iopl(cpu.eflags),
     interrupts: (cpu.eflags & FLAG_IF) !== 0,
     segments: {
       es: segment('es'),

@@ -1,9 +1,10 @@
 /**
- * The JSON report, `startup32/stop@1`: one definition for the published JSON Schema (`build-schema.ts`) and, as
- * types, for everyone else. Import it with `import type` only: at run time nothing here is needed, and zod is slow to load.
+ * The published JSON Schema of the report, `startup32/stop@1`, which `build-schema.ts` writes. Everyone else uses the types
+ * of `stop-report.ts`: zod is needed to build the package and not to run it.
  */
 import { z } from 'zod';
 import type { StopKind } from '../../emulator/stop.ts';
+import type { StopReport } from './stop-report.ts';
 
 export const SCHEMA_NAME = 'startup32/stop@1';
 
@@ -52,7 +53,7 @@ const bytes = (meaning: string) =>
 const place = z
   .strictObject({
     address: dword('linear address'),
-    symbol: text('nearest symbol, e.g. startup_32+0x1').optional(),
+    symbol: text('nearest symbol, e.g. startup_32+0x1').exactOptional(),
   })
   .describe('an address and its name');
 
@@ -60,7 +61,7 @@ const exception = z.strictObject({
   vector: hex(2, 'exception vector'),
   mnemonic: text('e.g. #GP'),
   name: text('e.g. general protection'),
-  errorCode: word('error code; absent for a vector that has none').optional(),
+  errorCode: word('error code; absent for a vector that has none').exactOptional(),
 });
 
 const delivery = z
@@ -110,7 +111,7 @@ const descriptor = z
   .describe("a segment register's hidden part");
 
 const segment = z
-  .strictObject({ selector: word('visible part'), descriptor: descriptor.optional() })
+  .strictObject({ selector: word('visible part'), descriptor: descriptor.exactOptional() })
   .describe('a segment register; without a descriptor it holds the null selector');
 
 const table = z.strictObject({ base: dword('linear base'), limit: dword('limit in bytes, inclusive') });
@@ -153,8 +154,8 @@ export const stopReportSchema = z
     kind: z.enum(KINDS),
     headline: z.string().max(100).describe('the whole story in one line'),
     at: place.describe('where the CPU stands'),
-    exception: exception.optional(),
-    delivery: delivery.optional(),
+    exception: exception.exactOptional(),
+    delivery: delivery.exactOptional(),
     facts,
     details: z.array(z.string()).describe('what else is known, a line each: page walk, neighbours, flags'),
     instructions: whole('instructions retired before the stop'),
@@ -168,7 +169,7 @@ export const stopReportSchema = z
         .min(-1)
         .describe("index in `bytes` of the instruction's first byte; -1 when it cannot be read"),
     }),
-    why: z.strictObject({ text: text('the reason, with its values'), rule: rule.optional() }),
+    why: z.strictObject({ text: text('the reason, with its values'), rule: rule.exactOptional() }),
     means: z.strictObject({
       outcome: z.enum([
         'emulates',
@@ -181,7 +182,7 @@ export const stopReportSchema = z
         'unknown',
       ]),
       text: text('what the system under the kernel would do'),
-      citation: text('where that is known from').optional(),
+      citation: text('where that is known from').exactOptional(),
     }),
     next: z.array(z.string()).describe('what to try, most useful first'),
     cpu,
@@ -196,14 +197,12 @@ export const stopReportSchema = z
     }),
     protocol: text('boot protocol'),
     knobs: z.record(z.string(), z.string()).describe("the protocol's knobs as they were set"),
-    command: text('the command line that repeats this run').optional(),
-    serial: text('what the kernel printed on its serial port, byte for byte as Latin-1').optional(),
+    command: text('the command line that repeats this run').exactOptional(),
+    serial: text('what the kernel printed on its serial port, byte for byte as Latin-1').exactOptional(),
     warnings: z.array(z.strictObject({ code: text('stable code'), message: text('one sentence') })),
   })
   .meta({ title: 'startup32 stop report', description: 'Why and where a kernel stopped' });
 
-export type StopReport = z.infer<typeof stopReportSchema>;
-export type CpuReport = StopReport['cpu'];
-export type SegmentReport = CpuReport['segments']['cs'];
-export type ExceptionReport = NonNullable<StopReport['exception']>;
-export type Facts = StopReport['facts'];
+type Same<A, B> = [A, B] extends [B, A] ? true : never;
+/** The compiler refuses this line when the schema and the type differ. */
+export const SCHEMA_IS_STOP_REPORT: Same<z.infer<typeof stopReportSchema>, StopReport> = true;

@@ -1,7 +1,7 @@
 /** The text report, from the JSON report and nothing else. */
 import { bare } from './hex.ts';
 import { registerDump } from './registers.ts';
-import type { StopReport } from './schema.ts';
+import type { StopReport } from './stop-report.ts';
 import { COLOURED, PLAIN, type Style } from './style.ts';
 import { paragraph } from './wrap.ts';
 

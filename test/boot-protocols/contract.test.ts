@@ -10,17 +10,18 @@ const MIB = 1024 * 1024;
 describe('contract: what is promised and nothing else', () => {
   const entry = contract.entryState(vmlinux(), {});
 
-  it('is %esi = boot_params and %ebx = 0', () => {
+  it('is %esi = boot_params and %ebp = %edi = %ebx = 0 (boot.rst, 32-bit boot protocol)', () => {
     expect(general(entry)).toEqual({
       eax: 'dead0000 unspecified',
       ecx: 'dead0001 unspecified',
       edx: 'dead0002 unspecified',
       ebx: '0',
       esp: 'dead0004 unspecified',
-      ebp: 'dead0005 unspecified',
+      ebp: '0',
       esi: '10000',
-      edi: 'dead0007 unspecified',
+      edi: '0',
     });
+    expect(entry.registers.ebx.meaning).toBeUndefined();
     expect(entry.eflags).toBe(0x2);
   });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { pc } from '../../boot-protocols/pc/protocol.ts';
 import { bzImage, segment, vmlinux } from './images.ts';
-import { bytesOf, general, protocolError, regionNamed, selectors, viewOf } from './read.ts';
+import { bytesOf, general, protocolError, readPhysical32, regionNamed, selectors, viewOf } from './read.ts';
 
 const MIB = 1024 * 1024;
 
@@ -166,6 +166,28 @@ describe('pc: boot_params', () => {
     const line = regionNamed(entry, 'command line');
     expect(viewOf(entry, 'boot_params').getUint32(0x228, true)).toBe(line.start);
     expect(line.contents).toEqual(new TextEncoder().encode('console=ttyS0\0'));
+  });
+
+  it('points at the command line of a kernel before 2.02 through 0x90020 and 0x90022 (boot.rst)', () => {
+    const image = bzImage({ version: 0x0201, cmdlineSize: 0 });
+    const entry = pc.entryState(image, { cmdline: 'root' });
+    const at = readPhysical32(entry);
+    const word = at(0x90020) ?? 0;
+    expect(word & 0xffff).toBe(0xa33f);
+    const line = 0x90000 + (word >>> 16);
+    expect(at(line)).toBe(0x746f6f72);
+    expect(entry.registers.esi.value).toBe(0x90000);
+    expect(at(0x90228)).toBe(0);
+    const params = viewOf(pc.entryState(bzImage({ version: 0x0202 }), {}), 'boot_params');
+    expect([params.getUint32(0x20, true), params.getUint32(0x228, true)]).toEqual([0, 0x20000]);
+  });
+
+  it('refuses a kernel before 2.02 that lies where its boot_params has to be', () => {
+    const old = bzImage({ version: 0x0201, initSize: 0 }, 0x1000);
+    const low = { ...old, segments: old.segments.map(s => ({ ...s, physical: 0x90000 })) };
+    const error = protocolError(() => pc.entryState(low, {}));
+    expect(error.code).toBe('no-room');
+    expect(error.message).toContain('protocol 2.01');
   });
 
   it('puts the initrd on the last pages below the end of RAM', () => {

@@ -8,7 +8,7 @@ import { PRIVILEGED_RULES } from '../../emulator/privilege/privileged.ts';
 import { SILENT_RULES } from '../../emulator/privilege/silent.ts';
 import type { Stop } from '../../emulator/stop.ts';
 import { ALL_STOPS, common, STOPS } from '../support/stops.ts';
-import { bzImage, vmlinux } from './images.ts';
+import { bzImage, vmlinux, xenKernel } from './images.ts';
 
 const privileged = (rule: string, bytes = '90'): Stop => ({
   ...common(bytes),
@@ -23,6 +23,11 @@ const iopl = (rule: string): Stop => ({
   rule,
   exception: { vector: 13, errorCode: 0 },
 });
+
+const ring0 = (stop: Stop): Stop => ({ ...stop, cpu: { ...stop.cpu, cpl: 0 } });
+
+/** An image that the protocol takes. */
+const startable = (protocol: string) => (protocol === 'xen' ? xenKernel() : vmlinux());
 
 const reaction = (protocol: string, stop: Stop): Reaction => findProtocol(protocol).reaction(stop);
 
@@ -41,6 +46,23 @@ describe.each(PROTOCOLS.map(protocol => [protocol.name, protocol] as const))('%s
       }
     },
   );
+
+  it('calls the load of a null selector no fault, whatever there is no GDT for (SDM vol. 3, 3.4.2)', () => {
+    const { exception: _, ...loaded } = STOPS['segment-load'];
+    const { outcome, sentence } = protocol.reaction({ ...loaded, register: 'fs', selector: 0 });
+    expect(outcome).toBe('nothing');
+    expect(sentence).toMatch(/^No fault: .*#GP\(0\)/);
+    expect(protocol.reaction(STOPS['segment-load']).outcome).not.toBe('nothing');
+  });
+
+  it('takes vmcall for an invalid opcode and not for a hypercall (SDM vol. 3, VMCALL)', () => {
+    const vmcall: Stop = { ...common('0f 01 c1'), kind: 'invalid-opcode', exception: { vector: 6 } };
+    expect(protocol.entryState(startable(protocol.name), {}).platform.vmcall).toBeUndefined();
+    expect(protocol.reaction(vmcall).outcome).not.toBe('handles');
+    expect([protocol.reaction(vmcall).sentence, ...protocol.advice(vmcall, vmlinux())].join()).toMatch(
+      protocol.name === 'xen' ? /int \$0x82/ : /int \$0x1f/,
+    );
+  });
 
   it('never says that someone hears of a popf that loses IF', () => {
     expect(protocol.reaction(STOPS.popf).outcome).toBe('nothing');
@@ -63,6 +85,12 @@ describe('lguest (Linux 4.13 tools/lguest/lguest.c, emulate_insn)', () => {
       expect(sentence).toContain('unhandled trap 13');
     },
   );
+
+  it.each(['lguest', 'xen'])('%s: hlt waits at CPL 0, and is #GP(0) in ring 1', name => {
+    const { sentence } = reaction(name, ring0(STOPS.halt));
+    expect(sentence).toContain('At CPL 0');
+    expect(sentence).toContain('ring 1, where hlt is #GP(0)');
+  });
 
   it('emulates for ring 1 only', () => {
     const stop = iopl('cli');
@@ -137,7 +165,7 @@ describe('xen (Xen 4.14 xen/arch/x86/pv/emul-priv-op.c)', () => {
   });
 });
 
-describe('pc: only the CPU is there', () => {
+describe.each(['pc', 'contract'])('%s: in ring 0 only the CPU is there', name => {
   it('names the handler in the kernel’s own IDT', () => {
     const stop: Stop = {
       ...common('0f 0b'),
@@ -145,7 +173,7 @@ describe('pc: only the CPU is there', () => {
       exception: { vector: 6 },
       delivery: { to: 'gate', selector: 0x10, offset: 0x101234 },
     };
-    const { outcome, sentence } = reaction('pc', stop);
+    const { outcome, sentence } = reaction(name, ring0(stop));
     expect(outcome).toBe('cpu-delivers');
     expect(sentence).toContain('#UD');
     expect(sentence).toContain('0x10:0x101234');
@@ -158,10 +186,26 @@ describe('pc: only the CPU is there', () => {
       exception: { vector: 6 },
       delivery: { to: 'shutdown', reason: 'idt-limit' },
     };
-    expect(reaction('pc', stop)).toMatchObject({ outcome: 'kills' });
-    expect(reaction('pc', stop).sentence).toContain('limit of the IDT');
+    expect(reaction(name, ring0(stop))).toMatchObject({ outcome: 'kills' });
+    expect(reaction(name, ring0(stop)).sentence).toContain('limit of the IDT');
   });
 
+  it.each([
+    ['idt-limit', 'limit of the IDT'],
+    ['gate-type', 'no gate'],
+    ['gate-not-present', 'not present'],
+    ['gate-unreadable', 'cannot be read'],
+  ] as const)('says %s in words', (reason, words) => {
+    const stop = ring0({ ...STOPS['invalid-opcode'], delivery: { to: 'shutdown', reason } });
+    expect(reaction(name, stop).sentence).toContain(words);
+  });
+
+  it('does not pretend to know who owns ring 0 outside of it', () => {
+    expect(reaction(name, STOPS['invalid-opcode']).outcome).toBe('unknown');
+  });
+});
+
+describe('pc', () => {
   it('advises ring 0 for a kernel that was deprivileged', () => {
     expect(findProtocol('pc').advice(iopl('cli'), vmlinux())[0]).toContain('--ring 0');
   });

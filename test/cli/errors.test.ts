@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { ProtocolError } from '../../boot-protocols/protocol.ts';
+import { didYouMean, nearest } from '../../boot-protocols/suggest.ts';
 import type { StopKind } from '../../emulator/stop.ts';
 import { failureOf, UsageError } from '../../src/cli/errors.ts';
 import { EXIT, exitCodeOf } from '../../src/cli/exit-codes.ts';
-import { didYouMean, nearest } from '../../src/cli/suggest.ts';
 import { KernelImageError } from '../../src/kernel-image/kernel-image.ts';
 import { STOPS } from '../support/stops.ts';
 

@@ -1,6 +1,7 @@
 /** Intel SDM vol. 3, table 6-1 and figures 6-7 and 4-12. */
 import { expect, it } from 'vitest';
-import { errorCodeMeaning, exceptionName, exceptionTitle } from '../../src/report/exceptions.ts';
+import { exceptionName } from '../../boot-protocols/exceptions.ts';
+import { errorCodeMeaning, exceptionTitle } from '../../src/report/exceptions.ts';
 
 it.each([
   [0, '#DE'],

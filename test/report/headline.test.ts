@@ -48,7 +48,7 @@ describe('every kind of stop', () => {
     ],
     ['popf', 'popf at startup_32+0x1 (0x00100001): IF stays 1 (asked: 0); no fault says so at CPL 1, IOPL 0'],
     ['iret', 'iret at startup_32+0x1 (0x00100001): IF stays 1 (asked: 0), IOPL stays 0 (asked: 3), silently'],
-    ['segment-load', '#GP(0x18) at startup_32+0x1 (0x00100001): ds := 0x0018: there is no GDT under lguest'],
+    ['segment-load', '#GP(0x18) at startup_32+0x1 (0x00100001): ds := 0x0018: there is no GDT (limit 0x0)'],
     [
       'segment-access',
       '#GP(0) at startup_32+0x1 (0x00100001): read at gs:0x00000014: gs holds a null selector (0x0000)',

@@ -1,7 +1,15 @@
 /** The library as a program uses it: everything by its public name. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { boot, KernelImageError, loadImage, ProtocolError, report, textReport } from '../../src/index.ts';
+import {
+  type BootRequest,
+  boot,
+  KernelImageError,
+  loadImage,
+  ProtocolError,
+  report,
+  textReport,
+} from '../../src/index.ts';
 
 const NATIVE = 'images/native/native.elf';
 
@@ -41,6 +49,7 @@ describe('throws typed errors', () => {
 
   it('for a protocol that does not exist', async () => {
     const image = await loadImage(NATIVE);
-    await expect(boot(image, { as: 'lgest' })).rejects.toBeInstanceOf(ProtocolError);
+    const request: BootRequest = JSON.parse('{"as": "lgest"}');
+    await expect(boot(image, request)).rejects.toBeInstanceOf(ProtocolError);
   });
 });

@@ -1,10 +1,11 @@
 /** Stops at an instruction for what it is: privilege, flags lost silently, opcodes that raise #UD. */
+import { exceptionName } from '../../../boot-protocols/exceptions.ts';
 import type { PrivilegeRule } from '../../../emulator/privilege/index.ts';
 import type { FlagChange, StopOf } from '../../../emulator/stop.ts';
 import { BAD_INSTRUCTION } from '../disassemble.ts';
-import { exceptionName, exceptionTitle } from '../exceptions.ts';
-import { hex8, hex16, hex32, hexBytes } from '../hex.ts';
-import type { Facts } from '../schema.ts';
+import { exceptionTitle } from '../exceptions.ts';
+import { hex8, hex16, hex32, hexBytes, hexShort } from '../hex.ts';
+import type { Facts } from '../stop-report.ts';
 import { type Explainer, type Explainers, type Explanation, type Scene, whoRuns } from './scene.ts';
 
 /** A rule's condition that is longer than this does not go into a headline. */
@@ -109,7 +110,26 @@ function flagsLost(stop: StopOf<'popf' | 'iret'>, scene: Scene): Explanation {
   };
 }
 
+/** A call of a hypervisor that runs its guests by VMX or SVM; the rest take hypercalls by an interrupt. */
+function vmCall(title: string, scene: Scene): Explanation {
+  const vectors = scene.entry.platform.hypercallVectors.map(vector => `int $${hexShort(vector)}`);
+  const known =
+    vectors.length === 0
+      ? `${scene.entry.protocol} has no hypercalls`
+      : `hypercalls of ${scene.entry.protocol} go through ${vectors.join(', ')}`;
+  return {
+    title,
+    claims: [`${scene.mnemonic} is no hypercall here: ${known}`, `${scene.mnemonic} is no hypercall here`],
+    why: `Outside VMX or SVM operation ${scene.mnemonic} raises #UD (SDM vol. 3, VMCALL; AMD APM vol. 3, VMMCALL); ${known}.`,
+    details: [],
+    facts: {},
+  };
+}
+
+const VM_CALLS: ReadonlySet<string> = new Set(['vmcall', 'vmmcall']);
+
 const invalidOpcode: Explainer<'invalid-opcode'> = (stop, scene) => {
+  if (VM_CALLS.has(scene.mnemonic)) return vmCall(titleOf(stop, '#UD'), scene);
   const bytes = stop.instruction ? hexBytes(stop.instruction.bytes) : '';
   const model = scene.entry.platform.cpuModel;
   const deliberate = bytes.startsWith(UD2);

@@ -3,7 +3,7 @@ import type { EntryState } from '../../../emulator/entry-state.ts';
 import type { PrivilegeRule } from '../../../emulator/privilege/index.ts';
 import type { StopKind, StopOf } from '../../../emulator/stop.ts';
 import type { Names } from '../names.ts';
-import type { Facts } from '../schema.ts';
+import type { Facts } from '../stop-report.ts';
 
 /** The stop's surroundings, computed once. */
 export interface Scene {

@@ -24,52 +24,112 @@ const descriptorDetail = (d: Descriptor): string =>
 
 interface Problem {
   /** Continues `loading ds with 0x0018: `. */
-  readonly claim: (stop: Load, scene: Scene) => string;
+  readonly claim: string;
   readonly why: string;
 }
 
-/** SDM vol. 2, MOV, "Protected Mode Exceptions"; vol. 3, 5.5 and 5.6. */
-const LOAD_PROBLEMS: { readonly [K in SegmentLoadProblem]: Problem } = {
-  'no-gdt': {
-    claim: (_, scene) => `there is no GDT under ${scene.entry.protocol}`,
-    why: 'A segment-register load reads a descriptor from the GDT (SDM vol. 3, 3.4.3), and this boot protocol gives the kernel none. The kernel must keep the segments that it was started with (KEEP_SEGMENTS), or bring a GDT of its own first.',
-  },
-  null: {
-    claim: stop => `${stop.register} cannot hold the null selector`,
-    why: 'CS and SS cannot be loaded with a null selector: #GP(0) (SDM vol. 2, MOV; vol. 3, 3.4.2).',
-  },
-  limit: {
-    claim: stop => `it is beyond the limit of the ${tableOf(stop.selector)}`,
+/** The transfers that may lower privilege, as AT&T spells them; jmp, call and the rest keep it. */
+const isReturn = ({ mnemonic }: Scene): boolean => /^(lret|iret)/.test(mnemonic);
+
+/** A table that holds no descriptor but the null one: the kernel was started so, or has loaded GDTR itself. */
+function noGdt(stop: Load, scene: Scene): Problem {
+  const { base, limit } = stop.cpu.gdtr;
+  const started = scene.entry.gdtr.limit === limit && scene.entry.gdtr.base === base;
+  const whose = started
+    ? `${scene.entry.protocol} started the kernel so (--gdt ${scene.entry.knobs.gdt ?? 'none'})`
+    : 'the kernel has loaded GDTR since it was started';
+  const table = `GDTR has base ${hex32(base)} and limit ${hexShort(limit)}: no descriptor but the null one lies within it; ${whose}`;
+  return stop.exception
+    ? {
+        claim: `there is no GDT (limit ${hexShort(limit)})`,
+        why: `A segment-register load reads a descriptor from the GDT (SDM vol. 3, 3.4.3). ${table}. The kernel must keep the segments that it was started with (KEEP_SEGMENTS), or bring a GDT of its own first.`,
+      }
+    : {
+        claim: 'null from now on, and no GDT to load it from again',
+        why: `Loading ${stop.register} with a null selector raises no fault (SDM vol. 3, 3.4.2), but every access to memory through it does. ${table}, so that no other selector can be loaded into it.`,
+      };
+}
+
+const TYPES: Readonly<Record<Load['register'], string>> = {
+  es: 'DS, ES, FS and GS take data or readable code',
+  cs: 'CS takes code',
+  ss: 'SS takes writable data',
+  ds: 'DS, ES, FS and GS take data or readable code',
+  fs: 'DS, ES, FS and GS take data or readable code',
+  gs: 'DS, ES, FS and GS take data or readable code',
+  ldtr: 'LDTR takes an LDT',
+  tr: 'TR takes an available TSS',
+};
+
+/** SDM vol. 3, 5.5 (data), 5.7 (SS), 5.8.1 (CS by JMP and CALL), 5.8.6 (CS by RET). */
+function privilege(stop: Load, scene: Scene): Problem {
+  const rpl = selectorRpl(stop.selector);
+  const dpl = stop.descriptor ? ` ${stop.descriptor.dpl}` : '';
+  if (stop.register === 'cs' && isReturn(scene)) {
+    return {
+      claim: `its DPL${dpl} does not admit a return to RPL ${rpl}`,
+      why: 'A far return goes to the privilege level that the RPL of its CS selector names: a code segment must have DPL = RPL, a conforming one DPL <= RPL, else #GP(selector) (SDM vol. 3, 5.8.6; vol. 2, RET and IRET).',
+    };
+  }
+  const claim = `its DPL${dpl} does not admit CPL ${scene.cpl}, RPL ${rpl}`;
+  if (stop.register === 'cs') {
+    return {
+      claim,
+      why: 'A far jump or call without a gate keeps its privilege level: a code segment must have DPL = CPL and the selector RPL <= CPL, a conforming one DPL <= CPL, else #GP(selector) (SDM vol. 3, 5.8.1).',
+    };
+  }
+  return stop.register === 'ss'
+    ? { claim, why: 'SS takes a segment whose DPL is CPL: #GP(selector) (SDM vol. 3, 5.7).' }
+    : {
+        claim,
+        why: 'DS, ES, FS and GS take a data or nonconforming code segment only when its DPL is at least CPL and RPL: #GP(selector) (SDM vol. 3, 5.5).',
+      };
+}
+
+/** SDM vol. 2, MOV, "Protected Mode Exceptions"; vol. 3, 5.5 to 5.8. */
+const LOAD_PROBLEMS: { readonly [K in SegmentLoadProblem]: (stop: Load, scene: Scene) => Problem } = {
+  'no-gdt': noGdt,
+  null: stop => ({
+    claim: `${stop.register} cannot hold the null selector`,
+    why:
+      stop.register === 'cs'
+        ? 'A far transfer to a null CS selector is #GP(0) (SDM vol. 2, JMP, CALL, RET and IRET).'
+        : 'CS and SS cannot be loaded with a null selector: #GP(0) (SDM vol. 2, MOV; vol. 3, 3.4.2).',
+  }),
+  limit: stop => ({
+    claim: `it is beyond the limit of the ${tableOf(stop.selector)}`,
     why: 'The 8 bytes of a descriptor must lie within the limit of its table: #GP(selector) (SDM vol. 3, 5.3).',
-  },
-  'not-present': {
-    claim: () => 'its segment is not present',
-    why: 'A descriptor with P clear cannot be loaded: #NP(selector), and #SS(selector) for SS (SDM vol. 3, 6.15, interrupts 11 and 12).',
-  },
-  type: {
-    claim: stop => `its descriptor has no type that ${stop.register} takes`,
-    why: 'Each segment register takes certain types only: SS writable data, DS ES FS GS data or readable code, CS code, LDTR an LDT, TR an available TSS (SDM vol. 3, 5.4.1).',
-  },
-  privilege: {
-    claim: (stop, scene) =>
-      stop.descriptor
-        ? `its DPL ${stop.descriptor.dpl} does not admit CPL ${scene.cpl}, RPL ${selectorRpl(stop.selector)}`
-        : `its DPL does not admit CPL ${scene.cpl}`,
-    why: 'DS, ES, FS and GS take a segment whose DPL is at least CPL and RPL; SS one whose DPL is CPL (SDM vol. 3, 5.6 and 5.7).',
-  },
-  rpl: {
-    claim: (stop, scene) => `its RPL ${selectorRpl(stop.selector)} is not CPL ${scene.cpl}`,
-    why: 'SS takes only a selector whose RPL is CPL: #GP(selector) (SDM vol. 3, 5.7).',
-  },
-  'no-ldt': {
-    claim: () => 'its TI bit names the LDT, and there is none',
+  }),
+  'not-present': stop => ({
+    claim: 'its segment is not present',
+    why:
+      stop.register === 'ss'
+        ? 'A descriptor with P clear cannot be loaded into SS: #SS(selector) (SDM vol. 3, 6.15, interrupt 12).'
+        : 'A descriptor with P clear cannot be loaded: #NP(selector) (SDM vol. 3, 6.15, interrupt 11).',
+  }),
+  type: stop => ({
+    claim: `its descriptor has no type that ${stop.register} takes`,
+    why: `Each segment register takes certain types only: ${TYPES[stop.register]} (SDM vol. 3, 5.4.1).`,
+  }),
+  privilege,
+  rpl: (stop, scene) =>
+    stop.register === 'cs'
+      ? {
+          claim: `its RPL ${selectorRpl(stop.selector)} is below CPL ${scene.cpl}`,
+          why: 'A far return never raises privilege: the RPL of its CS selector must be at least CPL, else #GP(selector) (SDM vol. 3, 5.8.6; vol. 2, RET and IRET).',
+        }
+      : {
+          claim: `its RPL ${selectorRpl(stop.selector)} is not CPL ${scene.cpl}`,
+          why: 'SS takes only a selector whose RPL is CPL: #GP(selector) (SDM vol. 3, 5.7).',
+        },
+  'no-ldt': () => ({
+    claim: 'its TI bit names the LDT, and there is none',
     why: 'A selector with TI set is looked up in the LDT (SDM vol. 3, 3.4.2), and LDTR holds the null selector.',
-  },
+  }),
 };
 
 const segmentLoad: Explainer<'segment-load'> = (stop, scene) => {
-  const problem = LOAD_PROBLEMS[stop.problem];
-  const claim = problem.claim(stop, scene);
+  const { claim, why } = LOAD_PROBLEMS[stop.problem](stop, scene);
   const selector = hex16(stop.selector);
   return {
     title: stop.exception ? exceptionTitle(stop.exception) : 'segment load',
@@ -78,7 +138,7 @@ const segmentLoad: Explainer<'segment-load'> = (stop, scene) => {
       `${stop.register} := ${selector}: ${claim}`,
       `${stop.register} := ${selector} (${stop.problem})`,
     ],
-    why: problem.why,
+    why,
     details: [selectorDetail(stop.selector), ...(stop.descriptor ? [descriptorDetail(stop.descriptor)] : [])],
     facts: { register: stop.register, selector, problem: stop.problem },
   };
