@@ -51,8 +51,8 @@ export type Sensitivity =
   /** Reads a descriptor without loading it: LAR, LSL, VERR, VERW. */
   | { readonly type: 'descriptor-read' }
   | { readonly type: 'undefined' }
-  /** An explicit %fs or %gs prefix: only looked at while that segment is not flat. */
-  | { readonly type: 'segment-prefix'; readonly register: 'fs' | 'gs' };
+  /** An explicit %fs or %gs prefix, looked at while that segment is not flat; or a write through %cs. */
+  | { readonly type: 'segment-prefix'; readonly register: 'fs' | 'gs' | 'cs' };
 
 const rule = (id: string): Sensitivity => ({ type: 'rule', rule: id });
 const segment = (register: SegmentName): Sensitivity => ({ type: 'segment-load', register });
@@ -293,10 +293,26 @@ function sensitivityOf(instruction: IcedInstruction): Sensitivity | undefined {
 
 const FS_PREFIX: Sensitivity = { type: 'segment-prefix', register: 'fs' };
 const GS_PREFIX: Sensitivity = { type: 'segment-prefix', register: 'gs' };
+const CS_WRITE: Sensitivity = { type: 'segment-prefix', register: 'cs' };
+
+/** The prefix also stands before branches and in padding, where it means nothing. */
+function writesMemory(instruction: IcedInstruction): boolean {
+  const factory = new InstructionInfoFactory();
+  const info = factory.info(instruction);
+  const writes = info.usedMemory().some(use => {
+    const { access } = use;
+    use.free();
+    return access === OpAccess.Write || access === OpAccess.ReadWrite || access === OpAccess.CondWrite;
+  });
+  info.free();
+  factory.free();
+  return writes;
+}
 
 function prefixOf(instruction: IcedInstruction): Sensitivity | undefined {
   const prefix = instruction.segmentPrefix;
   if (prefix === Register.FS) return FS_PREFIX;
+  if (prefix === Register.CS) return writesMemory(instruction) ? CS_WRITE : undefined;
   return prefix === Register.GS ? GS_PREFIX : undefined;
 }
 

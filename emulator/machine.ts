@@ -4,7 +4,7 @@
  */
 import type { EntryState } from './entry-state.ts';
 import { Guest } from './guest.ts';
-import { type RunOptions, Session } from './session.ts';
+import { type RunOptions, Session, untilsOf } from './session.ts';
 import type { Cause, Stop } from './stop.ts';
 import type { UnicornLibrary } from './unicorn/api.ts';
 
@@ -148,7 +148,7 @@ class Job {
     this.#options = options;
     this.#deadline =
       options.timeout === undefined ? Number.POSITIVE_INFINITY : performance.now() + options.timeout;
-    const leaves = access.resumedAt !== undefined && access.resumedAt === options.until;
+    const leaves = access.resumedAt !== undefined && untilsOf(options).has(access.resumedAt);
     this.#untilFrom = access.guest().counter.retired + (leaves ? 1 : 0);
     const returns = inSlices || options.timeout !== undefined;
     this.#session = new Session(access.guest(), options, {

@@ -2,7 +2,7 @@
  * Session: one run of a guest, in slices. It runs freely from one thing that has to be looked at to the next, decides
  * about it, and ends in a Stop.
  */
-import { type Block, isOneInside, MAX_BLOCK_SIZE } from './blocks.ts';
+import { type Block, isOneInside, MAX_BLOCK_SIZE, MAX_INSTRUCTION_SIZE } from './blocks.ts';
 import { CodePages } from './code-pages.ts';
 import type { CpuState } from './cpu-state.ts';
 import type { Guest } from './guest.ts';
@@ -22,10 +22,11 @@ const CODE_BYTES = 32;
 /** So often the engine may come back at one place without a reason before that is an engine limit. */
 const PATIENCE = 8;
 const PAGE_FAULT = 14;
+const PAGE_SIZE = 4096;
 
 export interface RunOptions {
-  /** Linear address: the run stops before the instruction there. */
-  readonly until?: number;
+  /** Linear address, or several (a symbol's physical and virtual one): the run stops before the instruction there. */
+  readonly until?: number | readonly number[];
   /** Instructions to retire at most, counted from the entry; Infinity: no limit. Default 50 million. */
   readonly instructions?: number;
   /** Wall-clock milliseconds; default none. */
@@ -85,7 +86,7 @@ const READS_DESCRIPTORS = new Set<Sensitivity['type']>([
 
 export class Session {
   readonly #guest: Guest;
-  readonly #until: number | undefined;
+  readonly #untils: ReadonlySet<number>;
   readonly #budget: number;
   readonly #count: 'auto' | 'always' | 'never';
   /**
@@ -129,7 +130,7 @@ export class Session {
     this.#guest = guest;
     this.#stepFrom = mode.stepFrom ?? Number.POSITIVE_INFINITY;
     this.#fragileStarts = mode.fragile ?? new Set();
-    this.#until = options.until;
+    this.#untils = untilsOf(options);
     this.#untilFrom = mode.untilFrom ?? 0;
     this.#budget = options.instructions ?? DEFAULT_INSTRUCTIONS;
     this.#count = options.count ?? 'auto';
@@ -139,7 +140,7 @@ export class Session {
       !inSlices &&
       this.#budget === Number.POSITIVE_INFINITY &&
       guest.processor.capabilities.edgeHook;
-    this.#leavingUntil = resumedAt !== undefined && resumedAt === options.until;
+    this.#leavingUntil = resumedAt !== undefined && this.#untils.has(resumedAt);
     this.#codePages = new CodePages((linear, size) => guest.code(linear, size));
     guest.onBlock = (start, size) => this.#onBlock(start, size);
     if (this.#count === 'never' && this.#canRelax) guest.processor.watch('new');
@@ -180,7 +181,7 @@ export class Session {
     counter.leave(eip);
     if (guest.mappingChanged) guest.refresh(guest.cpu());
     if (guest.limit) return this.#end({ kind: 'engine-limit', ...guest.limit });
-    if (eip === this.#until && !this.#leavingUntil && counter.retired >= this.#untilFrom)
+    if (this.#untils.has(eip) && !this.#leavingUntil && counter.retired >= this.#untilFrom)
       return this.#end({ kind: 'reached', address: eip });
     if (!this.relaxed && counter.retired >= this.#budget)
       return this.#end({ kind: 'budget', limit: this.#budget });
@@ -277,7 +278,9 @@ export class Session {
     this.#passing = eip;
     this.#stepping = true;
     this.#steppingAt = instruction.fallsThrough ? eip : -1;
-    const outcome = processor.run(eip, (eip + instruction.length) >>> 0);
+    // Nothing can be fetched there: it faults.
+    const next = instruction.length === 0 ? undefined : (eip + instruction.length) >>> 0;
+    const outcome = processor.run(eip, next);
     this.#steppingAt = -1;
     this.#stepping = false;
     this.#passing = -1;
@@ -331,9 +334,8 @@ export class Session {
       const address = block.start + offset;
       if (stopAt === undefined || address < stopAt) stopAt = address;
     };
-    if (this.#until !== undefined && this.#until > block.start && this.#until < block.end) {
-      const offset = this.#until - block.start;
-      if (block.offsets.includes(offset)) consider(offset);
+    for (const until of this.#untils) {
+      if (block.offsets.includes(until - block.start)) consider(until - block.start);
     }
     if (!this.relaxed) consider(block.offsets[this.#budget - this.#guest.counter.retired]);
     return stopAt;
@@ -383,7 +385,7 @@ export class Session {
       this.#codePages.note(block);
       if (start === this.#passing) return false;
       if (this.#codePages.isDue) return true;
-      return this.#stopIn(block) !== undefined || this.#planned(block) === start || start === this.#until;
+      return this.#stopIn(block) !== undefined || this.#planned(block) === start || this.#untils.has(start);
     }
     if (counter.repeats(start)) return false;
     if (this.#stepping) {
@@ -429,11 +431,11 @@ export class Session {
   }
 
   #holds(block: Block): boolean {
-    if (this.#stepping || block.start === this.#until || this.#fragileStarts.has(block.start)) return true;
+    if (this.#stepping || this.#untils.has(block.start) || this.#fragileStarts.has(block.start)) return true;
     if (++this.#blocks - this.#lastLook >= BLOCKS_PER_LOOK) this.#look();
     if (this.#sliceOver || this.#guest.mappingChanged) return true;
     if (this.#planned(block) !== undefined) return true;
-    if (this.#until !== undefined && this.#until > block.start && this.#until < block.end) return true;
+    for (const until of this.#untils) if (until > block.start && until < block.end) return true;
     const after = this.#guest.counter.retiredAt(block.start) + block.offsets.length;
     return after > this.#budget || after > this.#stepFrom;
   }
@@ -464,6 +466,7 @@ export class Session {
       if (++this.#stuck <= PATIENCE) return undefined;
     }
     const { counter } = guest;
+    if (this.#fetchedAhead(outcome)) return this.#trapStep();
     if (counter.retired < this.#stepFrom && !this.#isExact(outcome)) {
       return this.relaxed ? { type: 'needs-count' } : { type: 'needs-steps', from: counter.retired };
     }
@@ -499,6 +502,45 @@ export class Session {
     // A fetch ahead of EIP: the engine translates more of a block than the CPU would have come to.
     const ahead = valid && cr2 >= eip + length && cr2 - eip < 2 * MAX_BLOCK_SIZE;
     return !ahead && !CLOBBERS_FLAGS.test(mnemonic);
+  }
+
+  /**
+   * The engine faults on what stands behind the instruction at EIP, which it wants to translate in one go: see the
+   * quirk `fetch-ahead`.
+   *
+   * @returns whether all of that instruction can be fetched
+   */
+  #fetchedAhead(outcome: Outcome): boolean {
+    const { processor, state } = this.#guest;
+    const { eip } = processor;
+    let address: number;
+    if (outcome.type === 'memory' && outcome.access === 'fetch') address = outcome.address;
+    else if (outcome.type === 'exception' && outcome.vector === PAGE_FAULT) {
+      address = this.#guest.cpu().control.cr2;
+      if (this.#guest.code(address, 1).length > 0) return false;
+    } else return false;
+    if (address % PAGE_SIZE !== 0 || address <= eip || address > eip + 2 * MAX_INSTRUCTION_SIZE + 2)
+      return false;
+    const bytes = this.#guest.code(eip, CODE_BYTES).slice();
+    const instruction = decodeInstruction(bytes, eip, state.bits, processor.readRegisters());
+    const touchesIt = instruction.memory.some(
+      use => use.offset + use.size > address && use.offset < address + PAGE_SIZE,
+    );
+    return instruction.valid && eip + instruction.length <= address && !touchesIt;
+  }
+
+  #trapStep(): SliceEnd | undefined {
+    const { processor, counter } = this.#guest;
+    const { eip } = processor;
+    counter.leave(eip);
+    this.#passing = eip;
+    this.#stepping = true;
+    const outcome = processor.trapStep(eip, this.#guest.cpu().eflags);
+    this.#stepping = false;
+    this.#passing = -1;
+    if (outcome.type !== 'stopped') return this.#ended(outcome, eip);
+    counter.leave(processor.eip);
+    return undefined;
   }
 
   #refused(access: RefusedAccess, cpu: CpuState): SliceEnd {
@@ -537,6 +579,12 @@ export class Session {
       trail: counted ? counter.trail(cpu.eip) : [cpu.eip],
     });
   }
+}
+
+/** The addresses at which a run stops. */
+export function untilsOf({ until }: RunOptions): ReadonlySet<number> {
+  if (until === undefined) return new Set();
+  return new Set(typeof until === 'number' ? [until] : until);
 }
 
 const needsTime = (sensitivity: Sensitivity | undefined): boolean =>

@@ -67,7 +67,7 @@ export function mustStop(sensitivity: Sensitivity, state: PrivilegeState, watch:
       if (sensitivity.rule === 'invlpg' && watch.mappingChanges) return true;
       return findRule(sensitivity.rule)?.applies(state) ?? false;
     case 'segment-prefix':
-      return state.notFlat.has(sensitivity.register);
+      return sensitivity.register === 'cs' || state.notFlat.has(sensitivity.register);
     case 'descriptor-read':
       return watch.descriptorReads;
     default:

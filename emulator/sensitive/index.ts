@@ -63,7 +63,7 @@ const EVALUATORS: Evaluators = {
     const operand = memory.find(use => use.read);
     const selector =
       farPointer?.selector ?? (operand ? memorySelector(s, operand, operandSize / 8) : undefined);
-    return selector === undefined ? RUN : codeLoad(s, selector);
+    return selector === undefined ? RUN : codeLoad(s, selector, farPointer?.offset);
   },
 
   iret: s => iret(s),
@@ -122,7 +122,7 @@ export function evaluate(s: Situation): Verdict {
     const verdict = dispatch(s, sensitivity);
     if (verdict.type !== 'run') return verdict;
   }
-  return s.state.notFlat.size === 0 ? RUN : segmentAccess(s);
+  return segmentAccess(s);
 }
 
 const dispatch = <T extends Sensitivity['type']>(

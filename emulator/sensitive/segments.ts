@@ -84,9 +84,12 @@ function checkData(s: Situation, selector: number, d: Descriptor): LoadCheck | u
   return undefined;
 }
 
+/** Task segments, task gates and call gates: SDM vol. 3, table 3-2. */
+const TRANSFER_TYPES: ReadonlySet<number> = new Set([0x1, 0x3, 0x4, 0x5, 0x9, 0xb, 0xc]);
+
 /** SDM vol. 2, JMP: a far jump to a code segment at the same privilege. Gates and tasks are left to the CPU. */
 function checkCode(s: Situation, selector: number, d: Descriptor): LoadCheck | undefined {
-  if (!d.codeOrData) return undefined;
+  if (!d.codeOrData && TRANSFER_TYPES.has(d.type)) return undefined;
   if (!isCode(d)) return { problem: 'type', exception: selectorError(selector) };
   const allowed = isConforming(d)
     ? d.dpl <= s.cpu.cpl
@@ -119,7 +122,7 @@ export function segmentLoad(s: Situation, register: Exclude<SegmentName, 'cs'>, 
 }
 
 /** Loading CS by a far JMP or CALL to `selector`. */
-export function codeLoad(s: Situation, selector: number): Verdict {
+export function codeLoad(s: Situation, selector: number, offset: number | undefined): Verdict {
   const register = 'cs';
   if (isNullSelector(selector)) {
     return stop({ kind: 'segment-load', register, selector, problem: 'null' }, generalProtection(0));
@@ -128,7 +131,12 @@ export function codeLoad(s: Situation, selector: number): Verdict {
   if (problem) return stop({ kind: 'segment-load', register, selector, problem }, selectorError(selector));
   if (!descriptor) return RUN;
   const check = checkCode(s, selector, descriptor);
-  if (!check) return RUN;
+  if (!check) {
+    const beyond = offset !== undefined && descriptor.codeOrData && offset > descriptor.limit;
+    if (!beyond) return RUN;
+    const access = { kind: 'segment-access', register, selector, access: 'fetch', offset, size: 1 } as const;
+    return stop({ ...access, problem: 'limit', descriptor }, generalProtection(0));
+  }
   return stop(
     { kind: 'segment-load', register, selector, problem: check.problem, descriptor },
     check.exception,
@@ -182,7 +190,9 @@ function span(s: Situation, use: MemoryUse): MemoryUse {
 export function segmentAccess(s: Situation): Verdict {
   for (const operand of s.instruction.memory) {
     const use = span(s, operand);
-    if (!s.state.notFlat.has(use.segment) || use.size === 0) continue;
+    // A code segment is never writable: SDM vol. 3, 5.5.
+    const checked = s.state.notFlat.has(use.segment) || (use.segment === 'cs' && use.write);
+    if (!checked || use.size === 0) continue;
     const { selector, descriptor } = s.cpu.segments[use.segment];
     const access = use.write ? 'write' : 'read';
     const common = {

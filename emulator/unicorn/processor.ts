@@ -4,6 +4,7 @@
  * guest's instructions mean is decided above (`machine.ts`).
  */
 import { type CpuState, GENERAL_REGISTERS, type GeneralRegister } from '../cpu-state.ts';
+import { FLAG_TF } from '../flags.ts';
 import type {
   ContextBlob,
   EngineCapabilities,
@@ -212,6 +213,18 @@ export class Processor {
     return this.#outcome(error);
   }
 
+  /**
+   * Runs the one instruction at `begin` by the trap flag: the engine translates nothing behind it.
+   *
+   * @param eflags as they are now, with TF clear
+   */
+  trapStep(begin: number, eflags: number): Outcome {
+    this.writeFlags(eflags | FLAG_TF);
+    const outcome = this.run(begin, undefined);
+    this.writeFlags(this.#uc.readRegister(REG_EFLAGS) & ~FLAG_TF);
+    return outcome.type === 'exception' && outcome.vector === DEBUG ? { type: 'stopped' } : outcome;
+  }
+
   #outcome(error: number): Outcome {
     if (this.#access) {
       if (this.#vector >= 0) this.#latch.take();
@@ -286,6 +299,8 @@ const REFUSALS: Readonly<Record<number, Pick<RefusedAccess, 'access' | 'protecte
 function refusal({ type, address, size, value }: MemoryAccess): RefusedAccess {
   return { ...(REFUSALS[type] ?? { access: 'read', protected: false }), address, size, value };
 }
+
+const DEBUG = 1;
 
 /** Vectors that push an error code: SDM vol. 3, table 6-1. */
 const HAS_ERROR_CODE = new Set([8, 10, 11, 12, 13, 14, 17, 21]);

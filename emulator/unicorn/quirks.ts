@@ -186,6 +186,91 @@ export const QUIRKS: readonly Quirk[] = [
     remedy: "capabilities.paging is 'identity'; the Machine stops with engine-limit where that would matter.",
     test: 'paging.test.ts',
   },
+  {
+    id: 'stale-code',
+    engines: BOTH,
+    symptom:
+      'After the first write to a page that holds code, translations of other blocks in it stay when they are overwritten: the page counts as dirty.',
+    remedy:
+      'BlockMap.hasChanged compares the bytes at each announcement, CodePages where blocks are not announced; Session then drops the translation.',
+    test: 'run-loop.test.ts',
+  },
+  {
+    id: 'self-modifying-block',
+    engines: BOTH,
+    symptom:
+      'Before an instruction writes to its own block, the block is announced again from that instruction; unicorn.js may go on at a wrong address or repeat it for ever.',
+    remedy:
+      'Session sees that a block cannot come after the one that runs, starts again and steps through that block.',
+    test: 'run-loop.test.ts',
+  },
+  {
+    id: 'div-flags',
+    engines: ['unicorn.js'],
+    symptom: 'EFLAGS is stale after #DE.',
+    remedy: 'Session repeats the run up to that block and steps through it; only page faults count as exact.',
+    test: 'run-loop.test.ts',
+  },
+  {
+    id: 'flags-before-fault',
+    engines: BOTH,
+    symptom: 'RCL, RCR and SETcc in memory compute EFLAGS before they fault, and it is wrong afterwards.',
+    remedy: 'Session repeats the run up to that block and steps through it.',
+    test: 'run-loop.test.ts',
+  },
+  {
+    id: 'fetch-ahead',
+    engines: BOTH,
+    symptom:
+      'A block that runs into a page which cannot be fetched from faults before its first instruction.',
+    remedy: 'Session steps up to the page; the bindings end the translation of a step at its end address.',
+    test: 'run-loop.test.ts',
+  },
+  {
+    id: 'refused-before-tables',
+    engines: ['unicorn.js'],
+    symptom:
+      'With paging on, an access is refused by its linear address before the page tables are looked at.',
+    remedy: 'behindTables makes it the #PF that comes first, or translates the address.',
+    test: 'run-loop.test.ts',
+  },
+  {
+    id: 'write-hook-flags',
+    engines: BOTH,
+    symptom: 'A run that is ended in a memory write hook stands before the write, with EFLAGS lost.',
+    remedy:
+      'Session repeats the run and steps through the block; while stepping, writes to page tables are let through.',
+    test: 'run-loop.test.ts',
+  },
+  {
+    id: 'late-exceptions',
+    engines: BOTH,
+    symptom:
+      'INT n is seen after the instruction, UD2 comes as an error, and HLT and a triple fault end the run without a word.',
+    remedy: 'They are found by decoding each block before it runs, and never reach the engine.',
+    test: 'run-loop.test.ts',
+  },
+  {
+    id: 'port-callback-eip',
+    engines: BOTH,
+    symptom: 'In the callback of IN and OUT, EIP is the start of the block.',
+    remedy: 'What may fault is found by decoding; the callback only moves the value.',
+    test: 'run-loop.test.ts',
+  },
+  {
+    id: 'runs-what-it-has-not',
+    engines: BOTH,
+    symptom: 'VZEROUPPER and its like run without AVX, and SYSCALL runs in protected mode.',
+    remedy: 'sensitivityOf marks what is not encoded the legacy way, and SYSCALL, as undefined.',
+    test: 'run-loop.test.ts',
+  },
+  {
+    id: 'osfxsr',
+    engines: ['unicorn.js'],
+    symptom: 'Writing CR4 does not change whether SSE instructions are valid.',
+    remedy: 'enterCpuState sets that bit of hflags from CR4.OSFXSR.',
+    test: 'run-loop.test.ts',
+  },
 ] satisfies readonly Quirk[];
 
 for (const quirk of QUIRKS) Object.freeze(quirk);

@@ -45,6 +45,56 @@ describeEachEngine('blocks and pages', engine => {
     expect([stop.cpu.eip, stop.cpu.control.cr2]).toEqual([0x1ffd, 0x2000]);
   });
 
+  it.each([
+    {
+      name: 'off the end of memory',
+      code: '40 40 40 40',
+      at: 0xffffc,
+      paging: 'off',
+      kind: 'memory-hole',
+      eip: 0x100000,
+    },
+    {
+      name: 'into the end of memory',
+      code: '40 40 bb 01',
+      at: 0xffffc,
+      paging: 'off',
+      kind: 'memory-hole',
+      eip: 0xffffe,
+    },
+    {
+      name: 'off the last page',
+      code: '40 40 40 40',
+      at: 0x1ffc,
+      paging: '32-bit',
+      kind: 'page-fault',
+      eip: 0x2000,
+    },
+    {
+      name: 'into a page that is not present',
+      code: '40 40 bb 01',
+      at: 0x1ffc,
+      paging: 'pae',
+      kind: 'page-fault',
+      eip: 0x1ffe,
+    },
+  ] as const)('code that runs $name has run up to there', async ({ code, at, paging, kind, eip }) => {
+    const mappings = [mapping(0, 0, 0x2000), mapping(0x8000, 0x8000, 0x8000)];
+    using machine = Machine.open(
+      await engine.load(),
+      guestEntry({ code, at, paging, mappings, registers: { eax: 0 } }),
+    );
+    const stop = machine.run();
+    const retired = Math.min(eip - at, 4);
+    expect(stop).toMatchObject({
+      kind,
+      access: 'fetch',
+      address: (at + 0xfff) & 0xfffff000,
+      instructions: retired,
+    });
+    expect([stop.cpu.eip, stop.cpu.registers.eax]).toEqual([eip, retired]);
+  });
+
   it('a block runs on from one page to another', async () => {
     // inc %eax; mov $0x04030201,%ebx; hlt
     const entry = guestEntry({

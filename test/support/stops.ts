@@ -223,7 +223,7 @@ export const STOPS: { readonly [K in StopKind]: StopOf<K> } = {
   },
   'segment-load': {
     kind: 'segment-load',
-    ...common('8e d8'),
+    ...common('8e d8', { gdtr: { base: 0, limit: 0 } }),
     exception: { vector: 13, errorCode: 0x18 },
     register: 'ds',
     selector: 0x18,
