@@ -6,8 +6,9 @@ import { type Block, isOneInside, MAX_BLOCK_SIZE, MAX_INSTRUCTION_SIZE } from '.
 import { CodePages } from './code-pages.ts';
 import type { CpuState } from './cpu-state.ts';
 import type { Guest } from './guest.ts';
-import { type DecodedInstruction, decodeInstruction, type Sensitivity } from './instructions.ts';
+import { type DecodedInstruction, decodeInstruction } from './instructions.ts';
 import { evaluate, MSR_EFER, mustStop, type Verdict } from './sensitive/index.ts';
+import type { Sensitivity } from './sensitivity.ts';
 import type { Cause, Exception, Stop } from './stop.ts';
 import { behindTables, causeOfMemory, causeOfPageFault, describeStop, firstRefused } from './stop-record.ts';
 import type { Outcome, RefusedAccess } from './unicorn/processor.ts';
@@ -280,7 +281,7 @@ export class Session {
     this.#steppingAt = instruction.fallsThrough ? eip : -1;
     // Nothing can be fetched there: it faults.
     const next = instruction.length === 0 ? undefined : (eip + instruction.length) >>> 0;
-    const outcome = processor.run(eip, next);
+    const outcome = processor.run(eip, next, instruction.repeated);
     this.#steppingAt = -1;
     this.#stepping = false;
     this.#passing = -1;
@@ -375,6 +376,8 @@ export class Session {
   #onBlock(start: number, size: number): boolean {
     const { blocks, counter, state, processor } = this.#guest;
     if (processor.watching === 'new') {
+      // The next round of a repeated string instruction.
+      if (this.#stepping && start === this.#steppingAt) return false;
       if (!this.#stepping && this.#codePages.isRestart(start, size)) {
         // The engine may never get past it: only a pass that steps through the block does.
         this.#restarted = true;
@@ -545,7 +548,9 @@ export class Session {
 
   #refused(access: RefusedAccess, cpu: CpuState): SliceEnd {
     const guest = this.#guest;
-    const first = { ...access, ...firstRefused(guest, cpu, access.address) };
+    const part = firstRefused(guest, cpu, access.address);
+    // Of a write that crosses into it, engines give the value of one byte or another.
+    const first: RefusedAccess = part ? { ...access, ...part, value: undefined } : access;
     const found = behindTables(guest, cpu, first);
     if ('exception' in found) return this.#pageFault(cpu, found.address, found.exception);
     return this.#end(causeOfMemory(guest, found), undefined, cpu);

@@ -142,12 +142,12 @@ export function causeOfMemory(guest: Guest, refused: RefusedAccess): Cause {
   const { access, address, size } = refused;
   const near = nearRegions(address, guest.entry.regions);
   if (!refused.protected) {
-    const value = access === 'write' ? { value: refused.value } : {};
+    const value = access === 'write' && refused.value !== undefined ? { value: refused.value } : {};
     return { kind: 'memory-hole', access, address, size, ...value, near };
   }
   const guarded = guest.entry.regions.some(
     r => r.guarded && address >= r.start && address < r.start + Math.ceil(r.size / PAGE_SIZE) * PAGE_SIZE,
   );
   if (guarded) return { kind: 'loader-memory', access, address, size, near };
-  return { kind: 'rom-write', address, size, value: refused.value, near };
+  return { kind: 'rom-write', address, size, value: refused.value ?? 0, near };
 }

@@ -1,7 +1,7 @@
 /** CPUID, RDTSC, random numbers and MSRs: answered here, from the CPU model and virtual time, the same everywhere. */
 import { FLAG_AF, FLAG_CF, FLAG_OF, FLAG_PF, FLAG_SF, FLAG_ZF } from '../flags.ts';
-import type { Sensitivity } from '../instructions.ts';
 import { findRule } from '../privilege/index.ts';
+import type { Sensitivity } from '../sensitivity.ts';
 import { isReservedEfer, MSR_EFER } from './efer.ts';
 import {
   generalProtection,

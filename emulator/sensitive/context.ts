@@ -1,9 +1,10 @@
 /** What decides whether a sensitive instruction can simply run: a few bits of CPU state that change rarely. */
 import type { CpuState, Ring } from '../cpu-state.ts';
 import { FLAG_VM, iopl } from '../flags.ts';
-import type { CodeBits, Sensitivity } from '../instructions.ts';
+import type { CodeBits } from '../instructions.ts';
 import { findRule } from '../privilege/index.ts';
 import { isFlat, isReadable, isWritable, SEGMENT_NAMES, type SegmentName } from '../segmentation.ts';
+import type { Sensitivity } from '../sensitivity.ts';
 
 export interface PrivilegeState {
   /** Equal for equal states: identifies what a plan was made for. */

@@ -1,7 +1,8 @@
 /** Decides what becomes of the instruction at EIP. One evaluator for each kind of sensitivity. */
 
-import { decodeInstruction, type Sensitivity } from '../instructions.ts';
+import { decodeInstruction } from '../instructions.ts';
 import { findRule } from '../privilege/index.ts';
+import type { Sensitivity } from '../sensitivity.ts';
 import { answer } from './answers.ts';
 import { controlRegisterWrite } from './control-registers.ts';
 import { iret, popf, stackSlot } from './flags.ts';

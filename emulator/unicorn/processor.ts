@@ -52,7 +52,8 @@ export interface RefusedAccess {
   readonly protected: boolean;
   readonly address: number;
   readonly size: number;
-  readonly value: number;
+  /** What was to be written, where that is known. */
+  readonly value: number | undefined;
 }
 
 export interface ProcessorEvents {
@@ -80,6 +81,8 @@ export class Processor {
   readonly #stopPoints = new Map<number, Hook>();
   /** A code hook fires for the instruction that a run starts with: this one is let through. */
   #passing = NOWHERE;
+  /** It is a repeated string instruction: each round starts with it. */
+  #repeating = false;
   /** Until of the last run: translated code that starts there may be nothing but an exit. */
   #lastUntil = NOWHERE;
   /** The block before which an event stopped the run. */
@@ -172,7 +175,7 @@ export class Processor {
       address,
       this.#uc.onCode(address, address, () => {
         if (address !== this.#passing) this.#uc.stop();
-        this.#passing = NOWHERE;
+        if (!this.#repeating) this.#passing = NOWHERE;
       }),
     );
     this.#uc.dropTranslated(blockStart, blockEnd);
@@ -197,8 +200,10 @@ export class Processor {
    * Runs from `begin`.
    *
    * @param until stop before the instruction there, if control comes to it in a straight line; `undefined`: nowhere
+   * @param repeating the instruction at `begin` is a repeated string instruction, to be done to its end
    */
-  run(begin: number, until: number | undefined): Outcome {
+  run(begin: number, until: number | undefined, repeating = false): Outcome {
+    this.#repeating = repeating;
     this.#hasRun = true;
     this.#vector = -1;
     this.#access = undefined;
