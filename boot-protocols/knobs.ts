@@ -125,6 +125,9 @@ const isU32 = (value: number): boolean => Number.isInteger(value) && value >= 0 
 
 function checkKnobs(knobs: Knobs): void {
   const { memory, ring, paging, gdt, subarch, loadAddress, cmdline } = knobs;
+  if (typeof memory !== 'number') {
+    throw bad('memory', `a ${typeof memory}`, 'expected a number of bytes');
+  }
   if (!Number.isInteger(memory) || memory <= 0 || memory % PAGE_SIZE !== 0 || memory > MAX_MEMORY) {
     throw bad('memory', String(memory), `expected a multiple of ${PAGE_SIZE} bytes, at most ${MAX_MEMORY}`);
   }

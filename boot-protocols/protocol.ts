@@ -68,9 +68,10 @@ export interface BootProtocol {
   canStart(image: KernelImage): Startable;
   /** @throws {ProtocolError} when the image or a knob does not fit. */
   entryState(image: KernelImage, options: BootOptions): EntryState;
-  reaction(stop: Stop): Reaction;
+  /** @param entry what the kernel was started from; without it the answer is in general words. */
+  reaction(stop: Stop, entry?: EntryState): Reaction;
   /** What to try next, most useful first; whole command fragments or sentences. */
-  advice(stop: Stop, image: KernelImage): readonly string[];
+  advice(stop: Stop, image: KernelImage, entry?: EntryState): readonly string[];
   /** The hypercall's name by this protocol's ABI, if it has one (`vm_assist`, `LHCALL_LGUEST_INIT`). */
   hypercallName?(number: number): string | undefined;
 }

@@ -1,6 +1,6 @@
 /** From an image to a machine that stands at its first instruction, and from its stop to a report. */
-import { findProtocol } from '../boot-protocols/index.ts';
-import type { BootOptions, ProtocolName } from '../boot-protocols/protocol.ts';
+import { findProtocol, PROTOCOLS } from '../boot-protocols/index.ts';
+import { type BootOptions, ProtocolError, type ProtocolName } from '../boot-protocols/protocol.ts';
 import { Machine } from '../emulator/machine.ts';
 import type { Stop } from '../emulator/stop.ts';
 import type { EngineName } from '../emulator/unicorn/api.ts';
@@ -27,6 +27,10 @@ export interface BootRequest extends BootOptions {
  * @throws {EngineError} when the engine asked for is not there.
  */
 export async function boot(image: KernelImage, request: BootRequest): Promise<Machine> {
+  if (typeof request.as !== 'string') {
+    const names = PROTOCOLS.map(protocol => protocol.name).join(', ');
+    throw new ProtocolError('unknown-protocol', `as is missing; expected one of ${names}`, true);
+  }
   const { as, engine, libunicorn, onSerial, ...knobs } = request;
   const entry = findProtocol(as).entryState(image, knobs);
   const library = await loadUnicorn({

@@ -1,7 +1,17 @@
 /** What the owner of ring 0 makes of a Stop under `contract`: the contract names none, so only what the CPU does is known. */
+import type { EntryState } from '../../emulator/entry-state.ts';
 import type { Stop } from '../../emulator/stop.ts';
 import type { Reaction } from '../protocol.ts';
-import { type AdviceTable, deliver, isVmCall, type ReactionTable } from '../reactions.ts';
+import {
+  type AdviceTable,
+  deliver,
+  FLAT_GDT,
+  hasOwnPageTables,
+  isVmCall,
+  KEEP_SEGMENTS,
+  moreMemory,
+  type ReactionTable,
+} from '../reactions.ts';
 
 const trapped = (stop: Stop): Reaction =>
   deliver(stop, {
@@ -23,25 +33,52 @@ const NOT_MAPPED: Reaction = {
     'The contract maps the kernel, boot_params, the command line and the initrd, and nothing else: whether a loader maps more is its own affair.',
 };
 
+/** With --paging the loader's own page tables refuse the access; otherwise they are the kernel's. */
+const pageFault = (stop: Stop, entry?: EntryState): Reaction =>
+  entry !== undefined && hasOwnPageTables(stop, entry)
+    ? deliver(stop, {
+        outcome: 'unknown',
+        sentence:
+          "The page tables are the kernel's own and do not allow this; the #PF goes to whoever owns ring 0.",
+      })
+    : NOT_MAPPED;
+
+const NO_MEMORY: Reaction = {
+  outcome: 'unknown',
+  sentence:
+    "The contract promises the RAM that boot_params lists, and nothing else: what answers at any other address is the machine's own affair.",
+};
+
+const KEPT: Reaction = {
+  outcome: 'unknown',
+  sentence:
+    'The contract promises segments that are loaded, and no table to load them from again: KEEP_SEGMENTS asks the kernel not to try.',
+  citation: 'Linux Documentation/x86/boot.rst, loadflags bit 6 (protocol 2.07)',
+};
+
+const segmentLoad = (stop: Stop): Reaction =>
+  stop.kind === 'segment-load' && stop.problem === 'null'
+    ? {
+        outcome: 'unknown',
+        sentence: 'CS and SS never take a null selector, whatever tables a loader leaves.',
+        citation: 'SDM vol. 3, 3.4.2',
+      }
+    : KEPT;
+
 export const CONTRACT_REACTIONS: ReactionTable = {
   rules: { popf: DROPPED, iret: DROPPED },
   kinds: {
-    'segment-load': {
-      outcome: 'unknown',
-      sentence:
-        'The contract promises segments that are loaded, and no table to load them from again: KEEP_SEGMENTS asks the kernel not to try.',
-      citation: 'Linux Documentation/x86/boot.rst, loadflags bit 6 (protocol 2.07)',
-    },
+    'segment-load': segmentLoad,
     'segment-access': {
       outcome: 'unknown',
       sentence: 'The contract promises CS, DS, ES and SS; FS and GS hold nothing that can be used.',
       citation: 'Linux Documentation/x86/boot.rst, 32-bit boot protocol',
     },
-    'page-fault': NOT_MAPPED,
-    'memory-hole': NOT_MAPPED,
+    'page-fault': pageFault,
+    'memory-hole': NO_MEMORY,
     'loader-memory': {
       outcome: 'unknown',
-      sentence: 'The loader’s own tables are no part of what it hands to the kernel.',
+      sentence: "The loader's own tables are no part of what it hands to the kernel.",
     },
     halt: { outcome: 'nothing', sentence: 'The CPU waits for an interrupt; no device here raises one.' },
     shutdown: { outcome: 'kills', sentence: 'The CPU stops until NMI, INIT or reset.' },
@@ -58,25 +95,38 @@ const NO_HYPERCALLS =
 
 export const CONTRACT_ADVICE: AdviceTable = {
   rules: {
-    cli: ['--keep-segments 1 makes Linux 2.6.24 to 5.6 leave out cli and the segment loads'],
+    cli: [KEEP_SEGMENTS],
     popf: ['a paravirtual kernel keeps its interrupt flag in memory that it shares with its hypervisor'],
   },
   kinds: {
     'privileged-instruction': [
-      '--subarch 1 (lguest) or 2 (Xen) asks a kernel of Linux 2.6.24 to 5.8 for its paravirtual entry before this',
+      (_stop, _image, entry) =>
+        ['1', '2'].includes(entry?.knobs.subarch ?? '')
+          ? undefined
+          : '--subarch 1 (lguest) or 2 (Xen) asks a kernel of Linux 2.6.24 to 5.8 for its paravirtual entry before this',
       '--ring 0 shows whether the rest of the entry works',
     ],
     'iopl-sensitive-instruction': ['--ring 0 shows whether the rest of the entry works'],
     'segment-load': [
-      '--gdt flat puts a GDT there with 0x10 and 0x18',
-      '--keep-segments 1 asks the kernel to keep its segments',
+      FLAT_GDT,
+      (stop, image, entry) =>
+        stop.kind === 'segment-load' && stop.problem === 'no-gdt'
+          ? KEEP_SEGMENTS(stop, image, entry)
+          : undefined,
     ],
-    'segment-access': ['load FS and GS only after the kernel has a GDT of its own'],
+    'segment-access': [
+      stop =>
+        stop.kind === 'segment-access' && (stop.register === 'fs' || stop.register === 'gs')
+          ? 'load FS and GS only after the kernel has a GDT of its own'
+          : undefined,
+    ],
     'page-fault': [
-      '--paging off enters the kernel without page tables',
-      'near shows which mapped range the address is next to',
+      (stop, _image, entry) =>
+        entry && hasOwnPageTables(stop, entry)
+          ? undefined
+          : '--paging off enters the kernel without page tables',
     ],
-    'memory-hole': ['a larger --memory moves the end of RAM'],
+    'memory-hole': [moreMemory('a larger --memory moves the end of RAM')],
     'invalid-opcode': [stop => (isVmCall(stop) ? NO_HYPERCALLS : undefined)],
     'software-interrupt': [NO_HYPERCALLS],
   },

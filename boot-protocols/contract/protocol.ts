@@ -123,6 +123,6 @@ export const contract: KnobbedProtocol = {
   },
   canStart: image => tryStart(image, entryState),
   entryState,
-  reaction: stop => react(CONTRACT_REACTIONS, stop),
-  advice: (stop, image) => advise(CONTRACT_ADVICE, stop, image),
+  reaction: (stop, entry) => react(CONTRACT_REACTIONS, stop, entry),
+  advice: (stop, image, entry) => advise(CONTRACT_ADVICE, stop, image, entry),
 };

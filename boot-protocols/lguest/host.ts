@@ -7,6 +7,8 @@ import type { Reaction } from '../protocol.ts';
 import {
   type AdviceTable,
   isVmCall,
+  KEEP_SEGMENTS,
+  moreMemory,
   PRIVILEGED,
   type ReactionTable,
   sameFor,
@@ -56,14 +58,14 @@ const SKIPPED: Reaction = {
 const DROPPED: Reaction = {
   outcome: 'nothing',
   sentence:
-    'The CPU goes on without a fault and without the change: lguest never hears of it. The real IF stays 1; lguest keeps the guest’s own in lguest_data.irq_enabled.',
+    "The CPU goes on without a fault and without the change: lguest never hears of it. The real IF stays 1; lguest keeps the guest's own in lguest_data.irq_enabled.",
   citation: 'SDM vol. 2, POPF and IRET; Linux 4.13 include/linux/lguest.h',
 };
 
 const NO_FLAT: Reaction = {
   outcome: 'kills',
   sentence:
-    'The guest takes a general-protection fault from a segment as the host set it up: lguest hands #GP to the guest’s own handler, and before the guest has set one the host kills it ("unhandled trap 13").',
+    'The guest takes a general-protection fault from a segment as the host set it up: lguest hands #GP to the guest\'s own handler, and before the guest has set one the host kills it ("unhandled trap 13").',
   citation: HANDLE_TRAP,
 };
 
@@ -73,7 +75,7 @@ const invalidOpcode = (stop: Stop): Reaction =>
     ? {
         outcome: 'kills',
         sentence:
-          'lguest of Linux 4.13 takes hypercalls by int $0x1f and hands this #UD to the guest’s own handler; before the guest has set one the host kills it ("unhandled trap 6"). Only hosts of Linux 2.6.30 to 2.6.33 rewrite vmcall as int $0x1f.',
+          'lguest of Linux 4.13 takes hypercalls by int $0x1f and hands this #UD to the guest\'s own handler; before the guest has set one the host kills it ("unhandled trap 6"). Only hosts of Linux 2.6.30 to 2.6.33 rewrite vmcall as int $0x1f.',
         citation: HANDLE_TRAP,
       }
     : reflected(stop);
@@ -115,13 +117,13 @@ export const LGUEST_REACTIONS: ReactionTable = {
     'page-fault': {
       outcome: 'kills',
       sentence:
-        'Before the guest’s first LHCALL_NEW_PGTABLE lguest maps all guest memory 1:1 on demand; an address beyond it kills the guest.',
+        "Before the guest's first LHCALL_NEW_PGTABLE lguest maps all guest memory 1:1 on demand; an address beyond it kills the guest.",
       citation: 'Linux 4.13 drivers/lguest/page_tables.c',
     },
     'software-interrupt': {
       outcome: 'kills',
       sentence:
-        'The gate is not open to ring 1: the CPU raises #GP with the vector in its error code, and lguest hands that to the guest’s handler for vector 13; without one the host kills the guest.',
+        "The gate is not open to ring 1: the CPU raises #GP with the vector in its error code, and lguest hands that to the guest's handler for vector 13; without one the host kills the guest.",
       citation: 'Linux 4.13 drivers/lguest/interrupts_and_traps.c',
     },
     'invalid-opcode': invalidOpcode,
@@ -138,13 +140,13 @@ export const LGUEST_REACTIONS: ReactionTable = {
     },
     'memory-hole': {
       outcome: 'kills',
-      sentence: 'The address is beyond the guest’s memory: the host kills the guest.',
+      sentence: "The address is beyond the guest's memory: the host kills the guest.",
       citation: 'Linux 4.13 drivers/lguest/page_tables.c',
     },
     'loader-memory': {
       outcome: 'kills',
       sentence:
-        'The host’s GDT and shadow page tables are not in guest memory: under lguest the guest cannot reach them and is killed.',
+        "The host's GDT and shadow page tables are not in guest memory: under lguest the guest cannot reach them and is killed.",
       citation: 'Linux 4.13 drivers/lguest/page_tables.c',
     },
     'long-mode': { outcome: 'kills', sentence: 'lguest has 32-bit guests only.' },
@@ -155,9 +157,9 @@ export const LGUEST_REACTIONS: ReactionTable = {
 export const LGUEST_ADVICE: AdviceTable = {
   rules: {
     cli: [
-      (_, image) =>
+      (stop, image, entry) =>
         image.format === 'bzimage'
-          ? 'KEEP_SEGMENTS is set here, and Linux 2.6.24 to 5.6 then leaves cli out; from 5.7 on the decompressor always starts with it'
+          ? KEEP_SEGMENTS(stop, image, entry)
           : 'a kernel for lguest tests KEEP_SEGMENTS in loadflags and hardware_subarch before it touches the CPU',
       '--as pc runs the same image in ring 0',
     ],
@@ -181,8 +183,8 @@ export const LGUEST_ADVICE: AdviceTable = {
     'segment-access': [
       'lguest starts a kernel with FS and GS null: load them before the first %fs: or %gs: access',
     ],
-    'page-fault': ['a larger --memory moves the end of what is mapped'],
-    'memory-hole': ['a larger --memory moves the end of RAM'],
+    'page-fault': [moreMemory('a larger --memory moves the end of what is mapped')],
+    'memory-hole': [moreMemory('a larger --memory moves the end of RAM')],
     hypercall: ['the run ends at the first hypercall; --until goes to an address before it'],
   },
 };

@@ -155,7 +155,7 @@ export const lguest: KnobbedProtocol = {
   },
   canStart: image => tryStart(image, entryState),
   entryState,
-  reaction: stop => react(LGUEST_REACTIONS, stop),
-  advice: (stop, image) => advise(LGUEST_ADVICE, stop, image),
+  reaction: (stop, entry) => react(LGUEST_REACTIONS, stop, entry),
+  advice: (stop, image, entry) => advise(LGUEST_ADVICE, stop, image, entry),
   hypercallName: lguestHypercallName,
 };

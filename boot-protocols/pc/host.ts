@@ -1,7 +1,15 @@
 /** What a PC makes of a Stop: there is no one under the kernel but the CPU and the chipset. */
 import type { Stop } from '../../emulator/stop.ts';
 import type { Reaction } from '../protocol.ts';
-import { type AdviceTable, deliver, isVmCall, type ReactionTable } from '../reactions.ts';
+import {
+  type AdviceTable,
+  deliver,
+  FLAT_GDT,
+  isVmCall,
+  KEEP_SEGMENTS,
+  moreMemory,
+  type ReactionTable,
+} from '../reactions.ts';
 
 /** An exception on a PC goes through the kernel's own IDT; deprivileged by --ring, it goes to whoever owns ring 0. */
 const trapped = (stop: Stop): Reaction =>
@@ -30,7 +38,7 @@ export const PC_REACTIONS: ReactionTable = {
     }),
     shutdown: {
       outcome: 'kills',
-      sentence: 'The CPU stops until NMI, INIT or reset; a PC’s chipset resets the machine.',
+      sentence: "The CPU stops until NMI, INIT or reset; a PC's chipset resets the machine.",
       citation: 'SDM vol. 3, 6.15, interrupt 8',
     },
     'long-mode': {
@@ -64,16 +72,14 @@ export const PC_ADVICE: AdviceTable = {
     ],
     'iopl-sensitive-instruction': [
       RING_0,
-      (stop, image) =>
-        stop.cpu.cpl !== 0 && image.format === 'bzimage'
-          ? '--keep-segments 1 makes the decompressor of Linux 2.6.24 to 5.6 leave out cli and the segment loads'
-          : undefined,
+      (stop, image, entry) =>
+        stop.cpu.cpl !== 0 && image.format === 'bzimage' ? KEEP_SEGMENTS(stop, image, entry) : undefined,
     ],
-    'segment-load': [RING_0, '--gdt flat keeps a GDT in place'],
+    'segment-load': [RING_0, FLAT_GDT],
     'invalid-opcode': [stop => (isVmCall(stop) ? NO_HYPERCALLS : undefined)],
     'software-interrupt': [NO_HYPERCALLS],
     'page-fault': ['--paging off is how a PC loader enters a kernel'],
-    'memory-hole': ['a larger --memory moves the end of RAM'],
+    'memory-hole': [moreMemory('a larger --memory moves the end of RAM')],
     halt: ['the trail shows what came before the hlt; a decompressor halts after an error message'],
     'long-mode': ['a 32-bit kernel stays in 32-bit mode; this image has a 64-bit one'],
   },

@@ -176,6 +176,6 @@ export const pc: KnobbedProtocol = {
   defaults: { ring: 0, paging: 'off', gdt: 'flat', keepSegments: false, subarch: 0, cpu: 'i686' },
   canStart: image => tryStart(image, entryState),
   entryState,
-  reaction: stop => react(PC_REACTIONS, stop),
-  advice: (stop, image) => advise(PC_ADVICE, stop, image),
+  reaction: (stop, entry) => react(PC_REACTIONS, stop, entry),
+  advice: (stop, image, entry) => advise(PC_ADVICE, stop, image, entry),
 };

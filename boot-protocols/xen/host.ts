@@ -8,6 +8,7 @@ import {
   type AdviceTable,
   decoded,
   isVmCall,
+  moreMemory,
   type ReactionTable,
   sameFor,
   spellException,
@@ -29,7 +30,7 @@ const reflected = (stop: Stop): Reaction => ({
 /** xen/arch/x86/pv/emul-priv-op.c, write_cr and read_cr; index is the number of the control register. */
 const TO_CR: Readonly<Record<number, Reaction>> = {
   0: emulates('Xen emulates a write to CR0 that changes TS only; any other change reflects #GP(0).'),
-  2: emulates('Xen emulates this: it sets the guest’s virtual CR2.'),
+  2: emulates("Xen emulates this: it sets the guest's virtual CR2."),
   3: emulates(
     'Xen emulates this as MMUEXT_NEW_BASEPTR; a frame that does not pass as an L3 table reflects #GP(0).',
   ),
@@ -51,21 +52,21 @@ const byRegister =
 const NEEDS_IOPL: Reaction = {
   outcome: 'kills',
   sentence:
-    'Xen emulates a port access only when the guest’s virtual IOPL (PHYSDEVOP_set_iopl) or I/O bitmap allows it; at start of day it reflects #GP(0), and a guest without a trap table crashes.',
+    "Xen emulates a port access only when the guest's virtual IOPL (PHYSDEVOP_set_iopl) or I/O bitmap allows it; at start of day it reflects #GP(0), and a guest without a trap table crashes.",
   citation: EMULATE,
 };
 
 const INTERRUPT_FLAG: Reaction = {
   outcome: 'kills',
   sentence:
-    'Xen lets cli and sti pass as no-ops when the guest’s virtual IOPL (PHYSDEVOP_set_iopl) allows them; at start of day it reflects #GP(0), and a guest without a trap table crashes.',
+    "Xen lets cli and sti pass as no-ops when the guest's virtual IOPL (PHYSDEVOP_set_iopl) allows them; at start of day it reflects #GP(0), and a guest without a trap table crashes.",
   citation: EMULATE,
 };
 
 const DROPPED: Reaction = {
   outcome: 'nothing',
   sentence:
-    'The CPU goes on without a fault and without the change: Xen never hears of it. The real IF is always 1 and the real IOPL 0; a guest’s own interrupt flag is evtchn_upcall_mask.',
+    "The CPU goes on without a fault and without the change: Xen never hears of it. The real IF is always 1 and the real IOPL 0; a guest's own interrupt flag is evtchn_upcall_mask.",
   citation: 'SDM vol. 2, POPF and IRET; Xen 4.14 xen/include/public/xen.h',
 };
 
@@ -94,7 +95,7 @@ function hypercall(stop: Stop): Reaction {
 
 export const XEN_REACTIONS: ReactionTable = {
   rules: {
-    clts: emulates('Xen emulates clts: it clears the guest’s virtual CR0.TS, as fpu_taskswitch(0) does.'),
+    clts: emulates("Xen emulates clts: it clears the guest's virtual CR0.TS, as fpu_taskswitch(0) does."),
     wbinvd: emulates('Xen emulates wbinvd: for a domain without devices it does nothing.'),
     'mov-to-cr': byRegister(TO_CR),
     'mov-from-cr': byRegister(FROM_CR),
@@ -119,7 +120,7 @@ export const XEN_REACTIONS: ReactionTable = {
     'forced-emulation': {
       outcome: 'emulates',
       sentence:
-        'This is Xen’s forced-emulation prefix: with cpuid after it Xen answers by the domain’s policy and goes on behind both.',
+        "This is Xen's forced-emulation prefix: with cpuid after it Xen answers by the domain's policy and goes on behind both.",
       citation: 'Xen 4.14 xen/arch/x86/pv/emul-inv-op.c',
     },
     'page-fault': {
@@ -131,7 +132,7 @@ export const XEN_REACTIONS: ReactionTable = {
     'software-interrupt': {
       outcome: 'kills',
       sentence:
-        'Xen delivers int n through the guest’s trap table when the entry’s DPL allows it; at start of day there is no table and the domain crashes.',
+        "Xen delivers int n through the guest's trap table when the entry's DPL allows it; at start of day there is no table and the domain crashes.",
       citation: TRAPS,
     },
     'invalid-opcode': invalidOpcode,
@@ -150,7 +151,7 @@ export const XEN_REACTIONS: ReactionTable = {
     'loader-memory': {
       outcome: 'kills',
       sentence:
-        'Xen’s own tables are out of a guest’s reach: a 64-bit Xen keeps them above 4 GiB, a 32-bit one beyond the segment limits.',
+        "Xen's own tables are out of a guest's reach: a 64-bit Xen keeps them above 4 GiB, a 32-bit one beyond the segment limits.",
       citation: 'Xen 4.14 xen/include/public/arch-x86/xen-x86_32.h',
     },
     'long-mode': { outcome: 'kills', sentence: 'A 32-bit PV guest cannot leave 32-bit mode.' },
@@ -180,6 +181,6 @@ export const XEN_ADVICE: AdviceTable = {
       'page tables are read-only: change them with mmu_update or update_va_mapping',
     ],
     hypercall: ['the run ends at the first hypercall; --until goes to an address before it'],
-    'memory-hole': ['a larger --memory moves the end of the domain’s memory'],
+    'memory-hole': [moreMemory("a larger --memory moves the end of the domain's memory")],
   },
 };

@@ -274,7 +274,7 @@ export const xen: KnobbedProtocol = {
     return startable.ok ? tryStart(image, entryState) : startable;
   },
   entryState,
-  reaction: stop => react(XEN_REACTIONS, stop),
-  advice: (stop, image) => advise(XEN_ADVICE, stop, image),
+  reaction: (stop, entry) => react(XEN_REACTIONS, stop, entry),
+  advice: (stop, image, entry) => advise(XEN_ADVICE, stop, image, entry),
   hypercallName: xenHypercallName,
 };

@@ -29,7 +29,11 @@ export const PRIVILEGED_RULES: readonly PrivilegeRule[] = [
   privileged('lmsw', 'LMSW', 'The machine status word is the low half of CR0.'),
   privileged('clts', 'CLTS', 'CR0.TS decides who owns the FPU.'),
   privileged('mov-to-dr', 'MOV to DRn', 'Debug registers put breakpoints on any code of the machine.'),
-  privileged('mov-from-dr', 'MOV from DRn', 'Debug registers show breakpoints of the machine’s owner.'),
+  privileged(
+    'mov-from-dr',
+    'MOV from DRn',
+    'Debug registers show the breakpoints that the owner of the machine has set.',
+  ),
   privileged('invd', 'INVD', 'It throws away cache contents of the whole machine.'),
   privileged('wbinvd', 'WBINVD', 'It writes back and empties the caches of the whole machine.'),
   privileged('invlpg', 'INVLPG', 'It changes what the TLB holds.'),

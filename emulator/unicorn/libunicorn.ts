@@ -47,7 +47,7 @@ export async function loadLibunicorn(path?: string): Promise<UnicornLibrary> {
   const koffi = await importKoffi();
   const named = path ?? (process.env.STARTUP32_LIBUNICORN || undefined);
   const library = named === undefined ? findLibrary(koffi) : loadNamed(koffi, named);
-  return new Libunicorn(koffi, library);
+  return new Libunicorn(koffi, library, named);
 }
 
 async function importKoffi(): Promise<Koffi> {
@@ -111,14 +111,17 @@ class Libunicorn implements UnicornLibrary {
   /** Given back, and zero again; the oldest first. */
   readonly #kept: HostPages[] = [];
 
-  constructor(koffi: Koffi, library: KoffiLibrary) {
+  constructor(koffi: Koffi, library: KoffiLibrary, path: string | undefined) {
     this.#koffi = koffi;
     let version: number;
     try {
       // The low byte is the patch level times 2^0 in an 0x MM mm pp ee layout: 2.1.1 is 0x020101ff.
       version = library.func('uc_version', 'uint32_t', ['void *', 'void *'])(null, null) as number;
     } catch (error) {
-      throw new EngineError('engine-load-failed', `This is not libunicorn: ${messageOf(error)}`);
+      throw new EngineError(
+        'engine-load-failed',
+        `${path ?? 'the library'} is not libunicorn: ${messageOf(error)}`,
+      );
     }
     // 1.x packs major and minor into two bytes: 1.0.3 is 0x0100.
     const major = version > 0xffff ? version >>> 24 : version >>> 8;

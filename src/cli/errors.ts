@@ -1,5 +1,6 @@
 /** What a command says when it cannot do its work: one sentence, a stable code, an exit code. */
 import { CommanderError } from 'commander';
+import { printable } from '../printable.ts';
 import { EXIT, type ExitCode } from './exit-codes.ts';
 
 /** The command line is wrong. */
@@ -58,4 +59,4 @@ function commanderFailure(error: CommanderError): Failure {
   return { code, sentence: oneLine(error.message.replace(/^error: /, '')), exit: EXIT.USAGE };
 }
 
-const oneLine = (text: string): string => text.replaceAll(/\s*\n\s*/g, ' ').trim();
+const oneLine = (text: string): string => printable(text.replaceAll(/\s*\n\s*/g, ' ').trim());

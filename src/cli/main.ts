@@ -40,17 +40,23 @@ function isMainModule(): boolean {
 
 async function runProcess(): Promise<void> {
   const { stdout, stderr, env } = process;
+  let failedOutput = false;
   // The reader went away (`startup32 … | head -1`): nothing is left to say, and to nobody.
   for (const stream of [stdout, stderr])
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') process.exitCode = EXIT.ENGINE;
+      if (error.code === 'EPIPE') return;
+      failedOutput = true;
+      process.exitCode = EXIT.ENGINE;
+      if (stream === stdout)
+        stderr.write(`startup32: output-failed: the report cannot be written (${error.code})\n`);
     });
   const interrupt = new AbortController();
   // Once: a second Ctrl-C ends the process at once, as usual.
   process.once('SIGINT', () => interrupt.abort());
   // https://no-color.org: any value but the empty one.
   const color = stdout.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb';
-  process.exitCode = await main(process.argv.slice(2), { stdout, stderr, color, signal: interrupt.signal });
+  const exit = await main(process.argv.slice(2), { stdout, stderr, color, signal: interrupt.signal });
+  process.exitCode = failedOutput ? EXIT.ENGINE : exit;
 }
 
 if (isMainModule()) await runProcess();

@@ -10,7 +10,9 @@ export function repeatCommand(
   protocol: KnobbedProtocol,
   entry: EntryState,
 ): string {
-  const words = ['startup32', 'run', image, '--as', protocol.name, ...knobWords(flags, protocol, entry)];
+  // A path that starts with - would be read as an option.
+  const path = image.startsWith('-') ? `./${image}` : image;
+  const words = ['startup32', 'run', path, '--as', protocol.name, ...knobWords(flags, protocol, entry)];
   if (flags.until) words.push('--until', flags.until.text);
   if (flags.instructions !== undefined)
     words.push('-n', Number.isFinite(flags.instructions) ? String(flags.instructions) : 'unlimited');
@@ -18,6 +20,7 @@ export function repeatCommand(
   if (flags.symbols !== undefined) words.push('--symbols', flags.symbols);
   if (flags.engine !== undefined && flags.engine !== 'auto') words.push('--engine', flags.engine);
   if (flags.libunicorn !== undefined) words.push('--libunicorn', flags.libunicorn);
+  if (flags.serial === true) words.push('--serial');
   return words.map(shellQuote).join(' ');
 }
 

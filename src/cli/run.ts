@@ -1,12 +1,11 @@
 /** `startup32 run IMAGE --as PROTOCOL`: to the first stop, and its report. */
-import { readFile } from 'node:fs/promises';
 import { findProtocol, type KnobbedProtocol, PROTOCOLS } from '../../boot-protocols/index.ts';
 import type { BootOptions } from '../../boot-protocols/protocol.ts';
 import { didYouMean } from '../../boot-protocols/suggest.ts';
 import type { EntryState } from '../../emulator/entry-state.ts';
 import { boot, report } from '../boot.ts';
-import type { KernelImage } from '../kernel-image/index.ts';
-import { loadImage } from '../load-image.ts';
+import { type KernelImage, KernelImageError } from '../kernel-image/index.ts';
+import { loadImage, readSource } from '../load-image.ts';
 import { createNames } from '../report/names.ts';
 import { textReport } from '../report/text.ts';
 import { UsageError } from './errors.ts';
@@ -76,10 +75,11 @@ async function knobs(flags: RunFlags): Promise<BootOptions> {
 
 async function readInitrd(path: string): Promise<Uint8Array> {
   try {
-    return await readFile(path);
+    return await readSource(path);
   } catch (error) {
-    const reason = error instanceof Error && 'code' in error ? String(error.code) : String(error);
-    throw new UsageError('unreadable-initrd', `--initrd names "${path}", which cannot be read (${reason})`);
+    if (error instanceof KernelImageError)
+      throw new UsageError('unreadable-initrd', `--initrd names ${error.message}`);
+    throw error;
   }
 }
 

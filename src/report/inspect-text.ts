@@ -1,8 +1,9 @@
 /** The text of `startup32 inspect`, from its JSON alone. */
+import { printable } from '../printable.ts';
 import { bare, count } from './hex.ts';
 import type { InspectReport } from './inspect-json.ts';
 import { PLAIN } from './style.ts';
-import { paragraph } from './wrap.ts';
+import { paragraph, TEXT_COLUMNS, wrap } from './wrap.ts';
 
 /** @returns the text, ending in a newline. */
 export function inspectText(report: InspectReport): string {
@@ -13,7 +14,7 @@ export function inspectText(report: InspectReport): string {
     notes(report),
     sections(report),
     startable(report),
-    report.warnings.flatMap(({ message }) => paragraph('note', message, PLAIN)),
+    report.warnings.flatMap(({ message }) => paragraph('note', printable(message), PLAIN)),
   ]
     .filter(block => block.length > 0)
     .map(block => block.join('\n'))
@@ -34,7 +35,7 @@ function head({ name, format, size, sha256, elf, bzimage, entryPoints, symbols }
     ? `bzImage, boot protocol ${bzimage.protocolVersion}, ${bzimage.is64Bit ? '64-bit kernel' : '32-bit kernel'}`
     : `ELF32 i386 ${elf?.type ?? format}`;
   return [
-    `${name}: ${kind}, ${count(size, 'byte')}, ${symbols === 0 ? 'no symbols' : count(symbols, 'symbol')}`,
+    `${printable(name)}: ${kind}, ${count(size, 'byte')}, ${symbols === 0 ? 'no symbols' : count(symbols, 'symbol')}`,
     `sha256 ${sha256}`,
     ...(bzimage?.kernelVersion === undefined ? [] : [`kernel version ${bzimage.kernelVersion}`]),
     ...entryPoints.map(entry => `${entry.name} ${entry.address} (${entry.space})`),
@@ -99,17 +100,24 @@ function sections({ elf }: InspectReport): string[] {
   return ['sections', ...table(['name', 'address', 'offset', 'size'], rows)];
 }
 
-function startable({ protocols }: InspectReport): string[] {
+/** Two columns of indent, `protocol`, `answer`, and two spaces after each. */
+const REASON_COLUMNS = TEXT_COLUMNS - 2 - 'protocol  '.length - 'answer  '.length;
+
+/** The first line of the text names the file. */
+const withoutName = (reason: string, name: string): string =>
+  reason.startsWith(`${name}: `) ? reason.slice(name.length + 2) : reason.replaceAll(name, 'the image');
+
+function startable({ name, protocols }: InspectReport): string[] {
   if (protocols.length === 0) return [];
   return [
     'can be started as',
     ...table(
       ['protocol', 'answer', 'reason'],
-      protocols.map(({ name, startable: yes, code, reason }) => [
-        name,
-        yes ? 'yes' : 'no',
-        yes ? '' : `${reason} (${code})`,
-      ]),
+      protocols.flatMap(({ name: protocol, startable: yes, code, reason = '' }) =>
+        wrap(yes ? '' : printable(`${withoutName(reason, name)} (${code})`), REASON_COLUMNS).map(
+          (line, index) => (index === 0 ? [protocol, yes ? 'yes' : 'no', line] : ['', '', line]),
+        ),
+      ),
     ),
   ];
 }

@@ -43,7 +43,7 @@ export function stopReport(stop: Stop, context: ReportContext): StopReport {
   const address = linearEip(stop);
   const scene = createScene(stop, context, names);
   const explanation = explain(stop, scene);
-  const reaction = protocol.reaction(stop);
+  const reaction = protocol.reaction(stop, entry);
   return {
     schema: SCHEMA_NAME,
     kind: stop.kind,
@@ -70,7 +70,7 @@ export function stopReport(stop: Stop, context: ReportContext): StopReport {
       text: reaction.sentence,
       ...(reaction.citation !== undefined && { citation: reaction.citation }),
     },
-    next: [...protocol.advice(stop, image)],
+    next: [...protocol.advice(stop, image, entry)],
     cpu: cpuReport(stop.cpu),
     trail: stop.trail.map(start => place(start, names)),
     engine: { name: context.engine.name, version: context.engine.version },
@@ -100,7 +100,8 @@ function createScene(stop: Stop, { entry, protocol }: ReportContext, names: Name
     cpl: stop.cpu.cpl,
     iopl: iopl(stop.cpu.eflags),
     instruction,
-    mnemonic: text === undefined ? instruction : (instruction.split(' ')[0] ?? instruction),
+    mnemonic:
+      text === undefined ? instruction : (/^((rep[a-z]*|lock) )?\S+/.exec(instruction)?.[0] ?? instruction),
     rule: findRule,
     hypercallName: number => protocol.hypercallName?.(number),
   };

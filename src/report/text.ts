@@ -1,4 +1,5 @@
 /** The text report, from the JSON report and nothing else. */
+import { printable } from '../printable.ts';
 import { bare } from './hex.ts';
 import { registerDump } from './registers.ts';
 import type { StopReport } from './stop-report.ts';
@@ -77,19 +78,8 @@ function trail({ trail: places }: StopReport, style: Style): string[] {
 function serial({ serial: output }: StopReport, style: Style): string[] {
   if (output === undefined || output === '') return [];
   const lines = output.replaceAll('\r', '').replace(/\n$/, '').split('\n');
-  return [style.faint('serial'), ...lines.map(line => `| ${printable(line)}`)];
+  return [style.faint('serial'), ...lines.map(line => `| ${printable(line, '\t')}`)];
 }
-
-/** Control characters of a guest must not reach the terminal. */
-const printable = (line: string): string =>
-  Array.from(line, char =>
-    isControl(char) ? `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}` : char,
-  ).join('');
-
-const isControl = (char: string): boolean => {
-  const code = char.charCodeAt(0);
-  return (code < 0x20 && code !== 0x09) || (code >= 0x7f && code < 0xa0);
-};
 
 /** What makes the run repeatable. */
 function origin(report: StopReport, style: Style): string[] {
@@ -97,10 +87,10 @@ function origin(report: StopReport, style: Style): string[] {
   const settings = Object.entries(knobs).map(([name, value]) => `${name}=${value}`);
   return [
     ...paragraph('engine', `${engine.name} ${engine.version}, CPU model ${cpuModel}`, style),
-    ...paragraph('image', `${image.name} (${image.format}, ${image.size} bytes)`, style),
+    ...paragraph('image', `${printable(image.name)} (${image.format}, ${image.size} bytes)`, style),
     ...paragraph('sha256', image.sha256, style),
     ...paragraph('as', [protocol, ...settings].join(' '), style),
     ...(command === undefined ? [] : [`${style.faint('repeat')} ${command}`]),
-    ...warnings.flatMap(({ message }) => paragraph('note', message, style)),
+    ...warnings.flatMap(({ message }) => paragraph('note', printable(message), style)),
   ];
 }

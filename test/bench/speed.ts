@@ -19,16 +19,16 @@ const REACH_COUNTED = 3;
 
 /** Windows that are tried, in milliseconds of a run in which new blocks are looked at, the longest first. */
 const WINDOWS: Readonly<Record<EngineName, readonly number[]>> = {
-  libunicorn: [6000, 3000, 1500, 700, 300],
+  libunicorn: [1500, 700, 300, 100],
   // Here that look costs a call for every block, and the bare run of the same window takes a quarter of the time.
-  'unicorn.js': [10_000, 5000, 2500, 1200, 600],
+  'unicorn.js': [5000, 2500, 1200, 600],
 };
 
-const ITERATIONS = 5;
+const ITERATIONS = 3;
 /** Natively a counted run is many times as long. */
 const COUNTED_ITERATIONS = 2;
 /** A window whose counted run takes longer, in milliseconds, is too long to be measured several times. */
-const COUNTED_LIMIT = 30_000;
+const COUNTED_LIMIT = 10_000;
 
 interface Window {
   readonly until: number;

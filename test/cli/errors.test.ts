@@ -55,6 +55,9 @@ it('suggests the nearest name, and nothing when none is near', () => {
   expect(nearest('Xen', names)).toBe('xen');
   expect(nearest('contrat', names)).toBe('contract');
   expect(nearest('multiboot', names)).toBeUndefined();
+  expect(nearest('0x1', ['0', '1', '2', '3'])).toBeUndefined();
+  expect(nearest('4', ['0', '1', '2', '3'])).toBeUndefined();
+  expect(nearest('on', ['off', 'pae'])).toBeUndefined();
   expect(didYouMean('lgest', names)).toBe(' (did you mean lguest?)');
   expect(didYouMean('multiboot', names)).toBe('');
 });

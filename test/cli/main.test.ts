@@ -1,5 +1,5 @@
 /** The command line in this process, with its streams captured. Expected Stops: the pages under images/. */
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Ajv } from 'ajv';
@@ -87,6 +87,21 @@ describe('run', () => {
       );
       expect(result.code).toBe(0);
     }
+  });
+
+  it.for(['unicorn.js', 'libunicorn'])(
+    'stops at the virtual address of a symbol above PAGE_OFFSET, with %s',
+    async (engine, context) => {
+      const result = await startup32(['run', NATIVE, '--as', 'pc', '--until', 'high', '--engine', engine]);
+      if (result.stderr.includes('engine-not-found')) context.skip(result.stderr);
+      expect(firstLine(result)).toMatch(/^reached at high \(0xc0100148\): /);
+      expect(result.code).toBe(0);
+    },
+  );
+
+  it('repeats with --serial, and with a path that no one takes for an option', async () => {
+    expect((await run(NATIVE, '--as', 'pc', '--serial')).stdout).toMatch(/^repeat .* --serial$/m);
+    expect((await run('--as', 'pc', '--', '-missing')).stderr).toContain('-missing: there is no such file');
   });
 
   it('suggests a symbol for one that is not there', async () => {
@@ -189,7 +204,7 @@ describe('an error', () => {
     [
       ['run', NATIVE, '--as', 'pc', '--initrd', join(folder, 'none')],
       2,
-      /^startup32: unreadable-initrd: .*ENOENT/,
+      /^startup32: unreadable-initrd: --initrd names .*: there is no such file\n$/,
     ],
     [['run', NATIVE, '--as', 'pc', '--frob'], 2, /^startup32: unknown-option: /],
     [['run', '--as', 'pc'], 2, /^startup32: missing-argument: /],
@@ -226,7 +241,7 @@ describe('inspect', () => {
     const { stdout } = await startup32(['inspect', BZIMAGE]);
     expect(stdout).toMatch(/^ {2}0x206 +version +0x20a$/m);
     expect(stdout).toMatch(/^ {2}0x211 +loadflags +0x1 +LOADED_HIGH$/m);
-    expect(stdout).toMatch(/^ {2}xen +no +.*\(needs-elf\)$/m);
+    expect(stdout).toMatch(/^ {2}xen +no +.*\n {20}.*\(needs-elf\)$/m);
   });
 
   it('gives the same as JSON', async () => {
@@ -270,4 +285,44 @@ it('shows its version and its help', async () => {
   const nothing = await startup32([]);
   expect(nothing.stderr).toContain('Usage: startup32');
   expect(nothing.code).toBe(2);
+});
+
+it('escapes the control characters of a file name in the report and in errors', async () => {
+  const path = join(mkdtempSync(join(tmpdir(), 'startup32-')), 'a\u001b[31m\n.elf');
+  expect((await run(path, '--as', 'pc')).stderr).toMatch(/^startup32: unreadable-file: [ -~]*\n$/);
+  writeFileSync(path, readFileSync(NATIVE));
+  const { stdout } = await run(path, '--as', 'pc');
+  expect(stdout).not.toContain('\u001b');
+  expect(stdout).toMatch(/^image {2}.*a\\x1b\[31m\\x0a\.elf /m);
+  expect(stdout).toMatch(/^repeat startup32 run \$'.*a\\033\[31m\\012\.elf' --as pc/m);
+  expect((await startup32(['inspect', path])).stdout).not.toContain('\u001b');
+});
+
+it('does not read devices, and reads what is too large by its size alone', async () => {
+  expect((await run('/dev/zero', '--as', 'pc')).stderr).toBe(
+    'startup32: unreadable-file: /dev/zero: is a device; expected a regular file or a pipe\n',
+  );
+  expect((await run(NATIVE, '--as', 'pc', '--initrd', '/dev/zero')).stderr).toContain('is a device');
+  const sparse = join(mkdtempSync(join(tmpdir(), 'startup32-')), 'sparse');
+  writeFileSync(sparse, '');
+  truncateSync(sparse, 600 * 2 ** 20);
+  expect((await run(sparse, '--as', 'pc')).stderr).toContain(
+    'has 629145600 bytes; expected at most 536870912',
+  );
+  unlinkSync(sparse);
+});
+
+it('suggests nothing for a value that is no misspelling', async () => {
+  expect((await run(NATIVE, '--as', 'pc', '--ring', '0x1')).stderr).toBe(
+    'startup32: bad-value: --ring is "0x1"; expected 0, 1, 2, 3\n',
+  );
+});
+
+it('keeps inspect in 100 columns, without the path in every reason', async () => {
+  for (const path of [NATIVE, BZIMAGE, XEN_HELLO]) {
+    const { stdout } = await startup32(['inspect', path]);
+    const answers = stdout.slice(stdout.indexOf('can be started as'));
+    expect(answers).not.toContain(path);
+    expect(Math.max(...answers.split('\n').map(line => line.length))).toBeLessThanOrEqual(100);
+  }
 });

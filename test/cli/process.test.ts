@@ -39,3 +39,21 @@ it('does not start at all without an image, and says so', context => {
   expect(stderr).toBe("startup32: missing-argument: missing required argument 'image'\n");
   expect(status).toBe(2);
 });
+
+it('says that the report cannot be written, and ends in 4', context => {
+  const { status, stderr } = startup32(
+    context,
+    `node ${BIN} run images/native/native.elf --as lguest --engine unicorn.js > /dev/full`,
+  );
+  expect(stderr).toBe('startup32: output-failed: the report cannot be written (ENOSPC)\n');
+  expect(status).toBe(4);
+});
+
+it('reads an image from a pipe', context => {
+  const { status, stdout } = startup32(
+    context,
+    `cat images/native/native.elf | node ${BIN} run /dev/stdin --as lguest --engine unicorn.js`,
+  );
+  expect(stdout).toMatch(/^#GP\(0\) at startup_32\+0x1 /);
+  expect(status).toBe(0);
+});

@@ -14,6 +14,11 @@ it('quotes what a shell would take apart', () => {
   expect(shellQuote('')).toBe("''");
 });
 
+it('writes control characters by their bytes, which do nothing to a terminal', () => {
+  expect(shellQuote("a\u001b[31m'b\\")).toBe("$'a\\033[31m\\'b\\\\'");
+  expect(shellQuote('\u0085')).toBe("$'\\302\\205'");
+});
+
 it('is read back by a shell as it was', () => {
   const word = fc.string({ unit: 'grapheme-ascii', maxLength: 20 });
   fc.assert(

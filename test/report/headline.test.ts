@@ -40,7 +40,7 @@ describe('every kind of stop', () => {
   it.each([
     [
       'privileged-instruction',
-      '#GP(0) at startup_32+0x1 (0x00100001): lgdtl needs CPL 0, and lguest runs this kernel at CPL 1',
+      '#GP(0) at startup_32+0x1 (0x00100001): lgdtl 0x100120 needs CPL 0; under lguest CPL is 1',
     ],
     [
       'iopl-sensitive-instruction',
@@ -57,7 +57,7 @@ describe('every kind of stop', () => {
     ['forced-emulation', '#UD at startup_32+0x1 (0x00100001): ud2 "xen" cpuid asks Xen to emulate cpuid'],
     [
       'software-interrupt',
-      '#GP(0x402) at startup_32+0x1 (0x00100001): int calls vector 0x80; hypercalls of lguest use 0x1f',
+      '#GP(0x402) at startup_32+0x1 (0x00100001): int $0x80: hypercalls of lguest use 0x1f',
     ],
     [
       'hypercall',
@@ -65,7 +65,10 @@ describe('every kind of stop', () => {
     ],
     ['halt', 'halt at startup_32+0x1 (0x00100001): hlt with interrupts off: nothing wakes this CPU again'],
     ['shutdown', 'shutdown at startup_32+0x1 (0x00100001): #GP(0) has no handler: triple fault'],
-    ['exception', '#DE at startup_32+0x1 (0x00100001): divide error in div %ecx'],
+    [
+      'exception',
+      '#DE at startup_32+0x1 (0x00100001): div %ecx: the divisor is 0, or the quotient does not fit',
+    ],
     ['reached', 'reached at startup_32+0x1 (0x00100001): cli is next; nothing trapped before'],
     [
       'long-mode',

@@ -53,3 +53,16 @@ describe('throws typed errors', () => {
     await expect(boot(image, request)).rejects.toBeInstanceOf(ProtocolError);
   });
 });
+
+it('says what is missing or of the wrong type, instead of failing on it', async () => {
+  const image = await loadImage('images/native/native.elf');
+  await expect(boot(image, {} as never)).rejects.toMatchObject({
+    name: 'ProtocolError',
+    code: 'unknown-protocol',
+    message: 'as is missing; expected one of pc, lguest, xen, contract',
+  });
+  await expect(boot(image, { as: 'pc', memory: '64M' } as never)).rejects.toMatchObject({
+    code: 'bad-knob',
+    message: '--memory is a string; expected a number of bytes',
+  });
+});

@@ -50,7 +50,8 @@ const softwareInterrupt: Explainer<'software-interrupt'> = (stop, scene) => {
         : 'software interrupt',
     claims: [
       `${scene.instruction} calls vector ${hex8(stop.vector)}; ${known}`,
-      `${scene.mnemonic} calls vector ${hex8(stop.vector)}; ${known}`,
+      `${scene.instruction}: ${known}`,
+      `${scene.instruction} calls vector ${hex8(stop.vector)}`,
       `${scene.mnemonic} calls vector ${hex8(stop.vector)}`,
     ],
     why: `${scene.mnemonic} goes through gate ${hex8(stop.vector)} of the IDT, whose DPL must be at least CPL (SDM vol. 3, 6.12.1.1); ${known}.`,

@@ -6,6 +6,7 @@ import { BAD_INSTRUCTION } from '../disassemble.ts';
 import { exceptionTitle } from '../exceptions.ts';
 import { hex8, hex16, hex32, hexBytes, hexShort } from '../hex.ts';
 import type { Facts } from '../stop-report.ts';
+import { refusalOf } from './refusals.ts';
 import { type Explainer, type Explainers, type Explanation, type Scene, whoRuns } from './scene.ts';
 
 /** A rule's condition that is longer than this does not go into a headline. */
@@ -36,7 +37,8 @@ const privileged: Explainer<'privileged-instruction'> = (stop, scene) => {
     title: titleOf(stop, '#GP(0)'),
     claims: [
       `${scene.instruction} needs ${needs}, and ${whoRuns(scene)}`,
-      `${scene.mnemonic} needs ${needs}, and ${whoRuns(scene)}`,
+      `${scene.instruction} needs ${needs}; under ${scene.entry.protocol} CPL is ${scene.cpl}`,
+      `${scene.instruction} needs ${needs}; CPL is ${scene.cpl}`,
       `${scene.mnemonic} needs ${needs}; under ${scene.entry.protocol} CPL is ${scene.cpl}`,
       `${scene.mnemonic} needs ${needs}; CPL is ${scene.cpl}`,
     ],
@@ -73,6 +75,7 @@ const ioplSensitive: Explainer<'iopl-sensitive-instruction'> = (stop, scene) => 
         ? [`${scene.instruction} ${needs}, and ${scene.entry.protocol} runs this kernel at ${levels}`]
         : []),
       `${scene.instruction} ${needs}; ${under}`,
+      `${scene.instruction} ${needs}; CPL is ${scene.cpl}, IOPL ${scene.iopl}`,
       `${scene.mnemonic} ${needs}; ${under}`,
       `${scene.mnemonic} ${needs}; CPL is ${scene.cpl}, IOPL ${scene.iopl}`,
     ],
@@ -166,13 +169,20 @@ const forcedEmulation: Explainer<'forced-emulation'> = (stop, scene) => ({
 const exception: Explainer<'exception'> = (stop, scene) => {
   const vector = stop.exception?.vector;
   const name = vector === undefined ? 'exception' : exceptionName(vector).name;
+  const refusal = refusalOf(stop);
   return {
     title: titleOf(stop, 'exception'),
-    claims: [`${name} in ${scene.instruction}`, `${name} in ${scene.mnemonic}`, name],
+    claims: [
+      ...(refusal ? [`${scene.instruction}: ${refusal.claim}`, `${scene.mnemonic}: ${refusal.claim}`] : []),
+      `${name} in ${scene.instruction}`,
+      `${name} in ${scene.mnemonic}`,
+      name,
+    ],
     why:
-      vector === undefined
+      refusal?.why ??
+      (vector === undefined
         ? 'The CPU raised an exception.'
-        : `The CPU raised vector ${hex8(vector)}; what can raise it stands in SDM vol. 3, 6.15, interrupt ${vector}.`,
+        : `The CPU raised vector ${hex8(vector)}; what can raise it stands in SDM vol. 3, 6.15, interrupt ${vector}.`),
     details: [],
     facts: {},
   };
