@@ -96,7 +96,7 @@ export class Guest {
     this.memory.free();
   }
 
-  /** Guarded ranges are mapped on their own: protecting a part of a mapping makes unicorn.js copy all of it. */
+  /** Guarded ranges are mapped on their own, so that a mapping is only ever protected as a whole. */
   #mapBank(bank: Bank): void {
     const end = bank.start + bank.size;
     const cuts = this.#guarded

@@ -265,6 +265,14 @@ export const QUIRKS: readonly Quirk[] = [
     test: 'run-loop.test.ts',
   },
   {
+    id: 'stale-eip',
+    engines: ['libunicorn'],
+    symptom:
+      'In a block hook, and after a stop from one or from a time limit, EIP is that of an earlier block: blocks are chained.',
+    remedy: 'Processor puts EIP where the announced block starts, and gives the engine no time limit.',
+    test: 'run-loop.test.ts',
+  },
+  {
     id: 'osfxsr',
     engines: ['unicorn.js'],
     symptom: 'Writing CR4 does not change whether SSE instructions are valid.',

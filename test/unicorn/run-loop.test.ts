@@ -1,6 +1,12 @@
 /** What the run loop has to work around: the bare symptom, on the CPU alone. The remedies are tested in test/emulator. */
 import { expect, it } from 'vitest';
-import { REG_CR2, UC_ERR_INSN_INVALID, UC_ERR_OK } from '../../emulator/unicorn/constants.ts';
+import {
+  PROT_ALL,
+  PROT_NONE,
+  REG_CR2,
+  UC_ERR_INSN_INVALID,
+  UC_ERR_OK,
+} from '../../emulator/unicorn/constants.ts';
 import { describeEachEngine } from '../support/engines.ts';
 import { CODE, Cpu, NOWHERE } from './cpu.ts';
 
@@ -109,5 +115,19 @@ describeEachEngine('the run loop of the bare engine', engine => {
       // xorps %xmm0,%xmm0
       expect([cr4, cpu.run([0x0f, 0x57, 0xc0])]).toEqual([cr4, error]);
     }
+  });
+
+  it('quirk stale-eip: in the hook of a chained block EIP may be that of an earlier one', async () => {
+    using cpu = new Cpu(await engine.load());
+    // 1: inc %eax; jmp 2f; 2: cmp $40,%eax; jb 1b; mov $1,%ebx: three blocks, two of them in a loop.
+    const code = [0x40, 0xeb, 0x00, 0x83, 0xf8, 0x28, 0x72, 0xf8, 0xbb, 1, 0, 0, 0];
+    let stale = 0;
+    cpu.uc.onBlock(address => {
+      if (cpu.eip !== address) stale++;
+    });
+    cpu.run(code);
+    expect(cpu.eax).toBe(40);
+    if (engine.name === 'libunicorn') expect(stale).toBeGreaterThan(0);
+    else expect(stale).toBe(0);
   });
 });
