@@ -4,11 +4,12 @@
  */
 import type { EntryState } from './entry-state.ts';
 import { Guest } from './guest.ts';
-import { type RunOptions, Session, untilsOf } from './session.ts';
+import { type RunOptions, untilsOf } from './run-options.ts';
+import { Session } from './session.ts';
 import type { Cause, Stop } from './stop.ts';
 import type { UnicornLibrary } from './unicorn/api.ts';
 
-export type { RunOptions } from './session.ts';
+export type { RunOptions } from './run-options.ts';
 
 export interface MachineOptions {
   /** The guest's output on COM1, as it comes. */

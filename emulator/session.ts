@@ -2,18 +2,20 @@
  * Session: one run of a guest, in slices. It runs freely from one thing that has to be looked at to the next, decides
  * about it, and ends in a Stop.
  */
-import { type Block, isOneInside, MAX_BLOCK_SIZE, MAX_INSTRUCTION_SIZE } from './blocks.ts';
+import { plannedStop } from './block-plan.ts';
+import { type Block, isOneInside } from './blocks.ts';
 import { CodePages } from './code-pages.ts';
 import type { CpuState } from './cpu-state.ts';
+import { faultOf, isExact, isFetchedAhead } from './faults.ts';
 import type { Guest } from './guest.ts';
 import { type DecodedInstruction, decodeInstruction } from './instructions.ts';
+import { DEFAULT_INSTRUCTIONS, type RunOptions, untilsOf } from './run-options.ts';
 import { evaluate, MSR_EFER, mustStop, type Verdict } from './sensitive/index.ts';
 import type { Sensitivity } from './sensitivity.ts';
 import type { Cause, Exception, Stop } from './stop.ts';
-import { behindTables, causeOfMemory, causeOfPageFault, describeStop, firstRefused } from './stop-record.ts';
-import type { Outcome, RefusedAccess } from './unicorn/processor.ts';
+import { describeStop } from './stop-record.ts';
+import type { Outcome } from './unicorn/processor.ts';
 
-export const DEFAULT_INSTRUCTIONS = 50_000_000;
 /** Blocks that `auto` counts before it changes to a second pass: a tenth of a second. */
 const COUNTED_BLOCKS = 1_000_000;
 /** How often the wall clock is looked at, in blocks. */
@@ -22,26 +24,6 @@ const BLOCKS_PER_LOOK = 4096;
 const CODE_BYTES = 32;
 /** So often the engine may come back at one place without a reason before that is an engine limit. */
 const PATIENCE = 8;
-const PAGE_FAULT = 14;
-const PAGE_SIZE = 4096;
-
-export interface RunOptions {
-  /** Linear address, or several (a symbol's physical and virtual one): the run stops before the instruction there. */
-  readonly until?: number | readonly number[];
-  /** Instructions to retire at most, counted from the entry; Infinity: no limit. Default 50 million. */
-  readonly instructions?: number;
-  /** Wall-clock milliseconds; default none. */
-  readonly timeout?: number;
-  /**
-   * `always` counts every block as it runs. `auto` gives the same exact numbers, with a second pass where that is
-   * faster: in `run` without a limit or a timeout. `never` leaves `instructions` 0 and the trail empty but for the last
-   * block; without a limit or a timeout on the native engine, code that a guest changes and runs again at once, with
-   * nothing new in between, may run as it was.
-   */
-  readonly count?: 'auto' | 'always' | 'never';
-  /** For `runAsync`: aborting ends the run in an `interrupted` Stop. */
-  readonly signal?: AbortSignal;
-}
 
 export interface SessionMode {
   /** The run has to come back from time to time. */
@@ -328,7 +310,7 @@ export class Session {
 
   /** The first address in the block, after its start, at which the run has to come back. */
   #stopIn(block: Block): number | undefined {
-    let stopAt = this.#planned(block);
+    let stopAt = plannedStop(block, this.#guest);
     if (stopAt === block.start) stopAt = undefined;
     const consider = (offset: number | undefined): void => {
       if (offset === undefined || offset <= 0) return;
@@ -340,36 +322,6 @@ export class Session {
     }
     if (!this.relaxed) consider(block.offsets[this.#budget - this.#guest.counter.retired]);
     return stopAt;
-  }
-
-  /** The first sensitive instruction of the block that cannot simply run in the present state. */
-  #planned(block: Block): number | undefined {
-    const { state, watch } = this.#guest;
-    if (block.plan.context !== state.key) {
-      const first =
-        block.sensitive.find(({ sensitivity }) => mustStop(sensitivity, state, watch))?.offset ??
-        Number.POSITIVE_INFINITY;
-      const offset = Math.min(first, this.#firstAccess(block));
-      block.plan = {
-        context: state.key,
-        stopAt: offset === Number.POSITIVE_INFINITY ? undefined : block.start + offset,
-      };
-    }
-    return block.plan.stopAt;
-  }
-
-  /** Offset of the first instruction that uses memory through DS, ES or SS while that is not flat; else infinite. */
-  #firstAccess(block: Block): number {
-    const { state, processor } = this.#guest;
-    const { notFlat, bits } = state;
-    if (!notFlat.has('ds') && !notFlat.has('es') && !notFlat.has('ss')) return Number.POSITIVE_INFINITY;
-    const registers = processor.readRegisters();
-    const found = block.offsets.find(offset => {
-      const code = block.bytes.subarray(offset);
-      const { memory } = decodeInstruction(code, block.start + offset, bits, registers);
-      return memory.some(use => notFlat.has(use.segment));
-    });
-    return found ?? Number.POSITIVE_INFINITY;
   }
 
   /** The engine announces a block: true stops before it. */
@@ -388,7 +340,11 @@ export class Session {
       this.#codePages.note(block);
       if (start === this.#passing) return false;
       if (this.#codePages.isDue) return true;
-      return this.#stopIn(block) !== undefined || this.#planned(block) === start || this.#untils.has(start);
+      return (
+        this.#stopIn(block) !== undefined ||
+        plannedStop(block, this.#guest) === start ||
+        this.#untils.has(start)
+      );
     }
     if (counter.repeats(start)) return false;
     if (this.#stepping) {
@@ -437,7 +393,7 @@ export class Session {
     if (this.#stepping || this.#untils.has(block.start) || this.#fragileStarts.has(block.start)) return true;
     if (++this.#blocks - this.#lastLook >= BLOCKS_PER_LOOK) this.#look();
     if (this.#sliceOver || this.#guest.mappingChanged) return true;
-    if (this.#planned(block) !== undefined) return true;
+    if (plannedStop(block, this.#guest) !== undefined) return true;
     for (const until of this.#untils) if (until > block.start && until < block.end) return true;
     const after = this.#guest.counter.retiredAt(block.start) + block.offsets.length;
     return after > this.#budget || after > this.#stepFrom;
@@ -469,69 +425,16 @@ export class Session {
       if (++this.#stuck <= PATIENCE) return undefined;
     }
     const { counter } = guest;
-    if (this.#fetchedAhead(outcome)) return this.#trapStep();
-    if (counter.retired < this.#stepFrom && !this.#isExact(outcome)) {
+    if (isFetchedAhead(outcome, guest)) return this.#trapStep();
+    if (counter.retired < this.#stepFrom && !isExact(outcome, guest)) {
       return this.relaxed ? { type: 'needs-count' } : { type: 'needs-steps', from: counter.retired };
     }
     counter.leave(guest.processor.eip);
-    const cpu = guest.cpu();
-    switch (outcome.type) {
-      case 'memory':
-        return this.#refused(outcome, cpu);
-      case 'invalid-opcode':
-        return this.#end({ kind: 'invalid-opcode' }, { vector: 6 }, cpu);
-      case 'error':
-        return this.#end({
-          kind: 'engine-limit',
-          limit: 'unexpected-error',
-          detail: `the engine ends the run with error ${outcome.code}`,
-        });
-      case 'exception': {
-        const { vector, errorCode } = outcome;
-        const exception = errorCode === undefined ? { vector } : { vector, errorCode };
-        if (vector === PAGE_FAULT) return this.#pageFault(cpu, cpu.control.cr2, exception);
-        return this.#end({ kind: 'exception' }, exception, cpu);
-      }
-    }
+    const { cause, exception, cpu } = faultOf(outcome, guest);
+    return this.#end(cause, exception, cpu);
   }
 
-  /** Only page faults leave EIP and EFLAGS as they are on every engine: see the quirk `memory-error-state`. */
-  #isExact(outcome: Outcome): boolean {
-    if (outcome.type !== 'exception' || outcome.vector !== PAGE_FAULT) return false;
-    const { processor, state } = this.#guest;
-    const { eip, cr2 } = processor;
-    const bytes = this.#guest.code(eip, CODE_BYTES).slice();
-    const { mnemonic, length, valid } = decodeInstruction(bytes, eip, state.bits, processor.readRegisters());
-    // A fetch ahead of EIP: the engine translates more of a block than the CPU would have come to.
-    const ahead = valid && cr2 >= eip + length && cr2 - eip < 2 * MAX_BLOCK_SIZE;
-    return !ahead && !CLOBBERS_FLAGS.test(mnemonic);
-  }
-
-  /**
-   * The engine faults on what stands behind the instruction at EIP, which it wants to translate in one go: see the
-   * quirk `fetch-ahead`.
-   *
-   * @returns whether all of that instruction can be fetched
-   */
-  #fetchedAhead(outcome: Outcome): boolean {
-    const { processor, state } = this.#guest;
-    const { eip } = processor;
-    let address: number;
-    if (outcome.type === 'memory' && outcome.access === 'fetch') address = outcome.address;
-    else if (outcome.type === 'exception' && outcome.vector === PAGE_FAULT) {
-      address = this.#guest.cpu().control.cr2;
-      if (this.#guest.code(address, 1).length > 0) return false;
-    } else return false;
-    if (address % PAGE_SIZE !== 0 || address <= eip || address > eip + 2 * MAX_INSTRUCTION_SIZE + 2)
-      return false;
-    const bytes = this.#guest.code(eip, CODE_BYTES).slice();
-    const instruction = decodeInstruction(bytes, eip, state.bits, processor.readRegisters());
-    const touchesIt = instruction.memory.some(
-      use => use.offset + use.size > address && use.offset < address + PAGE_SIZE,
-    );
-    return instruction.valid && eip + instruction.length <= address && !touchesIt;
-  }
-
+  /** The instruction at EIP alone, where the engine stumbles over what stands behind it. */
   #trapStep(): SliceEnd | undefined {
     const { processor, counter } = this.#guest;
     const { eip } = processor;
@@ -544,24 +447,6 @@ export class Session {
     if (outcome.type !== 'stopped') return this.#ended(outcome, eip);
     counter.leave(processor.eip);
     return undefined;
-  }
-
-  #refused(access: RefusedAccess, cpu: CpuState): SliceEnd {
-    const guest = this.#guest;
-    const part = firstRefused(guest, cpu, access.address);
-    // Of a write that crosses into it, engines give the value of one byte or another.
-    const first: RefusedAccess = part ? { ...access, ...part, value: undefined } : access;
-    const found = behindTables(guest, cpu, first);
-    if ('exception' in found) return this.#pageFault(cpu, found.address, found.exception);
-    return this.#end(causeOfMemory(guest, found), undefined, cpu);
-  }
-
-  #pageFault(cpu: CpuState, address: number, exception: Exception): SliceEnd {
-    const guest = this.#guest;
-    const cr2 = firstRefused(guest, cpu, address)?.address ?? address;
-    if (cr2 !== cpu.control.cr2) guest.processor.writeCr2(cr2);
-    const state = { ...cpu, control: { ...cpu.control, cr2 } };
-    return this.#end(causeOfPageFault(guest, state, exception.errorCode ?? 0), exception, state);
   }
 
   /** After enough counted blocks, `auto` goes on without counting where the engine can. */
@@ -586,15 +471,6 @@ export class Session {
   }
 }
 
-/** The addresses at which a run stops. */
-export function untilsOf({ until }: RunOptions): ReadonlySet<number> {
-  if (until === undefined) return new Set();
-  return new Set(typeof until === 'number' ? [until] : until);
-}
-
 const needsTime = (sensitivity: Sensitivity | undefined): boolean =>
   sensitivity?.type === 'answered' &&
   (sensitivity.what.startsWith('rdtsc') || sensitivity.what.endsWith('msr'));
-
-/** They compute EFLAGS before they touch memory: see the quirk `memory-error-state`. */
-const CLOBBERS_FLAGS = /^(rc[lr]|set)/;

@@ -1,12 +1,6 @@
 /** What the run loop has to work around: the bare symptom, on the CPU alone. The remedies are tested in test/emulator. */
 import { expect, it } from 'vitest';
-import {
-  PROT_ALL,
-  PROT_NONE,
-  REG_CR2,
-  UC_ERR_INSN_INVALID,
-  UC_ERR_OK,
-} from '../../emulator/unicorn/constants.ts';
+import { REG_CR2, UC_ERR_INSN_INVALID, UC_ERR_OK } from '../../emulator/unicorn/constants.ts';
 import { describeEachEngine } from '../support/engines.ts';
 import { CODE, Cpu, NOWHERE } from './cpu.ts';
 
