@@ -138,12 +138,12 @@ unpack() {
   local root=$cache/apt/$2 work=$packages/.$1.$$
   say "fetching $3 from $2"
   rm -rf "$work"
-  mkdir -p "$work/deb" "$work/root"
+  mkdir -p "$work/deb" "$work/unpacked"
   (cd "$work/deb" && apt-get -c "$root/apt.conf" -qq download "$3" >&2) || { rm -rf "$work"; die "apt-get download $3 failed"; }
-  dpkg-deb -f "$work"/deb/*.deb Package Version Architecture >"$work/root/package.txt"
-  dpkg -x "$work"/deb/*.deb "$work/root"
-  rm -rf "$work/root/lib/modules" "${packages:?}/$1"
-  mv -T "$work/root" "$packages/$1"
+  dpkg-deb -f "$work"/deb/*.deb Package Version Architecture >"$work/unpacked/package.txt"
+  dpkg -x "$work"/deb/*.deb "$work/unpacked"
+  rm -rf "$work/unpacked/lib/modules" "${packages:?}/$1"
+  mv -T "$work/unpacked" "$packages/$1"
   rm -rf "$work"
 }
 
