@@ -4,8 +4,10 @@
  * `stale-code`.
  */
 import { type Block, type FetchCode, isOneInside, sameBytes } from './blocks.ts';
+import { decodeInstruction } from './instructions.ts';
 
 const PAGE_SIZE = 4096;
+const NO_REGISTERS = { eax: 0, ecx: 0, edx: 0, ebx: 0, esp: 0, ebp: 0, esi: 0, edi: 0 } as const;
 /** A look at all pages after so many new blocks for each of them keeps its cost below that of decoding. */
 const PAGES_PER_BLOCK = 16;
 
@@ -45,13 +47,18 @@ export class CodePages {
     const page = this.#pages.get(pageOf(start));
     if (!page) return false;
     for (const block of page.blocks.values()) {
-      if (
-        isOneInside(block, start, size) &&
-        sameBytes(this.#fetch(block.start, block.bytes.length), block.bytes)
-      )
-        return true;
+      // Where a block that the engine has not announced ends is not known.
+      if (block.engineSize === 0 || !isOneInside(block, start, size)) continue;
+      if (sameBytes(this.#fetch(block.start, block.bytes.length), block.bytes))
+        return this.#stores(start, size);
     }
     return false;
+  }
+
+  /** Whether the instruction writes to memory other than the stack: a RET is often jumped to, and writes nothing. */
+  #stores(start: number, size: number): boolean {
+    const { memory } = decodeInstruction(this.#fetch(start, size).slice(), start, 32, NO_REGISTERS);
+    return memory.some(use => use.write && use.segment !== 'ss');
   }
 
   /** Whether enough new blocks have come for another look. */

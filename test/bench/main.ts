@@ -30,11 +30,14 @@ for (const engine of ['libunicorn', 'unicorn.js'] as const) {
   }
 }
 
+// First: a child's peak RSS counts what this process has when it starts it.
 for (const library of libraries) {
   progress(`${library.name} ${library.version}: cold start`);
   rows.push(...(await coldRows(library.name, native, 'lguest')));
   if (debian) rows.push(...(await coldRows(library.name, debian, 'lguest')));
+}
 
+for (const library of libraries) {
   progress(`${library.name} ${library.version}: first trap`);
   rows.push(await firstTrapRow(library, native, 'lguest'));
   if (memtest) rows.push(await firstTrapRow(library, memtest, 'contract', { ring: 1 }));
