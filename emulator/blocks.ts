@@ -50,9 +50,14 @@ export function makeBlock(start: number, engineSize: number, bits: CodeBits, fet
   };
 }
 
+/** What a block costs besides its bytes, in bytes; and what all of them may cost together. */
+const BLOCK_OVERHEAD = 256;
+const CAPACITY = 16 * 1024 * 1024;
+
 export class BlockMap {
   readonly #blocks = new Map<number, Block>();
   readonly #source: CodeSource;
+  #cost = 0;
 
   constructor(source: CodeSource) {
     this.#source = source;
@@ -73,7 +78,16 @@ export class BlockMap {
   renew(start: number, engineSize: number, bits: CodeBits): Block {
     const block = makeBlock(start, engineSize, bits, this.#source.fetch);
     this.#blocks.set(start, block);
+    this.#cost += block.size + BLOCK_OVERHEAD;
     return block;
+  }
+
+  /**
+   * A guest that runs through ever new code must not use up the host's memory: it is time to {@link clear}, and to drop
+   * what the engine has translated with it, because changes of code that is not known any more are not noticed.
+   */
+  get isFull(): boolean {
+    return this.#cost > CAPACITY;
   }
 
   /** The block at `start` as the engine last announced it, or else decoded as far as straight-line code goes. */
@@ -87,6 +101,7 @@ export class BlockMap {
   }
 
   clear(): void {
+    this.#cost = 0;
     this.#blocks.clear();
   }
 

@@ -163,6 +163,7 @@ export class Session {
     const { eip } = processor;
     counter.leave(eip);
     if (guest.mappingChanged) guest.refresh(guest.cpu());
+    if (guest.blocks.isFull) this.#forgetCode();
     if (guest.limit) return this.#end({ kind: 'engine-limit', ...guest.limit });
     if (this.#untils.has(eip) && !this.#leavingUntil && counter.retired >= this.#untilFrom)
       return this.#end({ kind: 'reached', address: eip });
@@ -179,6 +180,14 @@ export class Session {
     this.#leavingUntil = false;
     const steps = counter.retired >= this.#stepFrom || this.#isFragile(eip);
     return steps ? this.#step(eip, instruction) : this.#runFrom(eip);
+  }
+
+  #forgetCode(): void {
+    const { blocks, processor } = this.#guest;
+    blocks.clear();
+    this.#codePages.clear();
+    processor.forgetStopPoints();
+    processor.dropAll();
   }
 
   /** Whether EIP is in a fragile block that was entered at its start. */
@@ -339,7 +348,7 @@ export class Session {
       const block = blocks.get(start, size, state.bits);
       this.#codePages.note(block);
       if (start === this.#passing) return false;
-      if (this.#codePages.isDue) return true;
+      if (this.#codePages.isDue || blocks.isFull) return true;
       return (
         this.#stopIn(block) !== undefined ||
         plannedStop(block, this.#guest) === start ||
@@ -392,7 +401,7 @@ export class Session {
   #holds(block: Block): boolean {
     if (this.#stepping || this.#untils.has(block.start) || this.#fragileStarts.has(block.start)) return true;
     if (++this.#blocks - this.#lastLook >= BLOCKS_PER_LOOK) this.#look();
-    if (this.#sliceOver || this.#guest.mappingChanged) return true;
+    if (this.#sliceOver || this.#guest.mappingChanged || this.#guest.blocks.isFull) return true;
     if (plannedStop(block, this.#guest) !== undefined) return true;
     for (const until of this.#untils) if (until > block.start && until < block.end) return true;
     const after = this.#guest.counter.retiredAt(block.start) + block.offsets.length;
