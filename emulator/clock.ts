@@ -1,10 +1,11 @@
 /** Virtual time: the time-stamp counter and random numbers of a run, from its instruction count and nothing else. */
 
-/** One instruction takes one tick: a 1 GHz CPU at one instruction a cycle. Also what CPUID leaf 0x15 would give. */
-export const TSC_HZ = 1_000_000_000;
-
 export interface VirtualClock {
-  /** @param instructions retired so far */
+  /**
+   * One instruction is one tick.
+   *
+   * @param instructions retired so far
+   */
   tsc(instructions: number): bigint;
 }
 

@@ -16,8 +16,6 @@ export const FLAG_NT = 1 << 14;
 export const FLAG_RF = 1 << 16;
 export const FLAG_VM = 1 << 17;
 export const FLAG_AC = 1 << 18;
-export const FLAG_VIF = 1 << 19;
-export const FLAG_VIP = 1 << 20;
 export const FLAG_ID = 1 << 21;
 
 export const iopl = (eflags: number): number => (eflags >>> 12) & 3;

@@ -87,10 +87,4 @@ export class IdentityPaging {
     }
     this.#aliases = wanted;
   }
-
-  /** The physical address behind a linear one, by the aliases that are mapped. */
-  toPhysical(linear: number): number {
-    const alias = this.#aliases.find(a => linear >= a.linear && linear < a.linear + a.size);
-    return alias ? alias.physical + (linear - alias.linear) : linear;
-  }
 }

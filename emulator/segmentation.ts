@@ -36,7 +36,6 @@ export const TYPE_CODE = 0xb;
 /** Data, writable, accessed. SDM vol. 3, table 3-1. */
 export const TYPE_DATA = 0x3;
 /** System types, SDM vol. 3, table 3-2. */
-export const TYPE_LDT = 0x2;
 export const TYPE_TSS32_BUSY = 0xb;
 
 const TYPE_BIT_CODE = 8;

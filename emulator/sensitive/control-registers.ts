@@ -4,10 +4,10 @@ import { MSR_EFER } from './efer.ts';
 import { generalProtection, RUN, type Situation, stop, type Verdict } from './verdict.ts';
 
 /** SDM vol. 3, 2.5: Not Write-through, Cache Disable. */
-const CR0_NW = 1 << 29;
-const CR0_CD = 1 << 30;
+export const CR0_NW = 1 << 29;
+export const CR0_CD = 1 << 30;
 /** VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT: what the CPU models have. The rest is reserved on them. */
-const CR4_KNOWN = 0x7ff;
+export const CR4_KNOWN = 0x7ff;
 
 const refuse: Verdict = stop({ kind: 'exception' }, generalProtection(0));
 

@@ -283,10 +283,6 @@ export class Processor {
     this.#uc.writeRegister(REG_CR2, value);
   }
 
-  readMsr(index: number): bigint {
-    return this.#uc.readMsr(index);
-  }
-
   writeMsr(index: number, value: bigint): void {
     this.#uc.writeMsr(index, value);
   }

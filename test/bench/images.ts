@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type Expectation, imageCatalog } from '../../images/catalog.ts';
 import { readKernelImage } from '../../src/kernel-image/index.ts';
 import type { KernelImage } from '../../src/kernel-image/kernel-image.ts';
 import { findRealInput, HOW_TO_FETCH, type RealInput } from '../support/real-input.ts';
@@ -20,6 +21,20 @@ export interface Measured {
 export function ownImage(name: string): Measured {
   const path = `${ROOT}images/${name}/${name}.elf`;
   return { label: `${name}.elf`, path, image: read(path), source: `images/${name}` };
+}
+
+/** Every image of the repository, with the first way in which it is expected to stop. */
+export function ownImages(): readonly { readonly measured: Measured; readonly expected: Expectation }[] {
+  return imageCatalog().flatMap(({ name, file, expected: [expected] }) =>
+    expected
+      ? [
+          {
+            measured: { label: basename(file), path: file, image: read(file), source: `images/${name}` },
+            expected,
+          },
+        ]
+      : [],
+  );
 }
 
 /** A real image, or undefined with a note for the reader. */

@@ -8,7 +8,7 @@ import { EngineError } from '../../emulator/unicorn/errors.ts';
 import { loadUnicorn } from '../../emulator/unicorn/load.ts';
 import { coldRows } from './cold.ts';
 import { firstTrapRow } from './first-trap.ts';
-import { ownImage, realImage } from './images.ts';
+import { ownImage, ownImages, realImage } from './images.ts';
 import type { Row } from './measure.ts';
 import { speedRows } from './speed.ts';
 
@@ -39,7 +39,13 @@ for (const library of libraries) {
 
 for (const library of libraries) {
   progress(`${library.name} ${library.version}: first trap`);
-  rows.push(await firstTrapRow(library, native, 'lguest'));
+  for (const { measured, expected } of ownImages()) {
+    const options = {
+      ...expected.knobs,
+      ...(expected.cmdline !== undefined && { cmdline: expected.cmdline }),
+    };
+    rows.push(await firstTrapRow(library, measured, expected.as, options));
+  }
   if (memtest) rows.push(await firstTrapRow(library, memtest, 'contract', { ring: 1 }));
   if (debian) rows.push(await firstTrapRow(library, debian, 'lguest'));
   if (grub) rows.push(await firstTrapRow(library, grub, 'xen'));

@@ -2,6 +2,8 @@
 import { decoded } from '../../../boot-protocols/reactions.ts';
 import type { DecodedInstruction } from '../../../emulator/instructions.ts';
 import { CR0_PE, CR0_PG } from '../../../emulator/paging.ts';
+import { CR0_CD, CR0_NW, CR4_KNOWN } from '../../../emulator/sensitive/control-registers.ts';
+import { MSR_EFER } from '../../../emulator/sensitive/efer.ts';
 import type { StopOf } from '../../../emulator/stop.ts';
 import { hex32, hexShort } from '../hex.ts';
 
@@ -12,15 +14,6 @@ export interface Refusal {
 }
 
 type Refused = (stop: StopOf<'exception'>, instruction: DecodedInstruction) => Refusal | undefined;
-
-/** SDM vol. 3, 2.5. */
-const CR0_NW = 1 << 29;
-const CR0_CD = 1 << 30;
-/** IA32_EFER: SDM vol. 3, 2.2.1. */
-const MSR_EFER = 0xc0000080;
-
-/** VME to OSXMMEXCPT (SDM vol. 3, 2.5): what the CPU models have. */
-const CR4_KNOWN = 0x7ff;
 
 const CR0 = 0;
 const CR4 = 4;
