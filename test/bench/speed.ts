@@ -27,6 +27,9 @@ const WINDOWS: Readonly<Record<EngineName, readonly number[]>> = {
 /** A kernel that reads the time-stamp counter is counted whatever is asked for: a short window is enough. */
 const SHORT_WINDOWS: readonly number[] = [100, 30];
 
+/** Of fewer, a rate says nothing. */
+const FEWEST_INSTRUCTIONS = 1_000_000;
+
 const ITERATIONS = 3;
 /** Natively a counted run is many times as long. */
 const COUNTED_ITERATIONS = 2;
@@ -57,7 +60,9 @@ export async function speedRows(
   const counted = findWindow(library, entry, visits, 'always', windows);
   const longest = options.decompressor ? findWindow(library, entry, visits, 'never', windows) : undefined;
   if (counted === undefined)
-    notes.push(`no counted rows for ${measured.label} on ${library.name}: bare runs take another path`);
+    notes.push(
+      `no counted rows for ${measured.label} on ${library.name}: no window that is long enough and the same in a bare run`,
+    );
 
   const rows: Row[] = [];
   for (const window of longest && longest.until !== counted?.until ? [counted, longest] : [counted]) {
@@ -163,7 +168,9 @@ function findWindow(
     if (!GENERAL_REGISTERS.every(name => stop.cpu.registers[name] === registers[name])) continue;
     if (count === 'never') return { until };
     const [first, second] = [0, 1].map(() => withBare(library, entry, bare => bare.countBlocks(until)));
-    if (stop.counted && first === second) return { until, instructions: stop.instructions };
+    if (stop.counted && first === second && stop.instructions >= FEWEST_INSTRUCTIONS) {
+      return { until, instructions: stop.instructions };
+    }
   }
   return undefined;
 }
