@@ -6,8 +6,12 @@ import { PRIVILEGE_RULES } from '../emulator/privilege/index.ts';
 import type { Exception, GateProblem, RuleId, Stop, StopKind } from '../emulator/stop.ts';
 import type { KernelImage } from '../src/kernel-image/kernel-image.ts';
 import { exceptionName } from './exceptions.ts';
+import { findHost, type HostAction, type HostAnswer, type HostName, hostAnswer } from './hosts/index.ts';
 import { MAX_MEMORY } from './knobs.ts';
 import type { Reaction } from './protocol.ts';
+
+/** SDM vol. 3, table 6-1. */
+const GENERAL_PROTECTION = 13;
 
 export type Answer = Reaction | ((stop: Stop, entry?: EntryState) => Reaction);
 
@@ -43,6 +47,14 @@ const NULL_LOADED: Reaction = {
   citation: 'SDM vol. 3, 3.4.2',
 };
 
+/** A silent instruction that runs as it is: no one under the kernel hears of it. */
+const UNSEEN: Reaction = {
+  outcome: 'nothing',
+  sentence:
+    'No fault: whoever owns ring 0 never hears of it, and the kernel goes on with what the CPU gave it.',
+  citation: 'SDM vol. 3, 5.9',
+};
+
 export function react(table: ReactionTable, stop: Stop, entry?: EntryState): Reaction {
   if (stop.kind === 'segment-load' && !stop.exception) return NULL_LOADED;
   const rule = ruleOf(stop);
@@ -50,7 +62,7 @@ export function react(table: ReactionTable, stop: Stop, entry?: EntryState): Rea
     RUN_ENDED[stop.kind] ??
     (rule !== undefined && Object.hasOwn(table.rules, rule) ? table.rules[rule] : undefined) ??
     table.kinds[stop.kind] ??
-    table.otherwise;
+    (stop.kind === 'sensitive' ? UNSEEN : table.otherwise);
   return typeof answer === 'function' ? answer(stop, entry) : answer;
 }
 
@@ -138,18 +150,49 @@ export function advise(
     .filter(hint => !isSetAlready(hint, entry));
 }
 
-/** One answer for several rules. */
-export const sameFor = (rules: readonly RuleId[], answer: Answer): Readonly<Record<RuleId, Answer>> =>
-  Object.fromEntries(rules.map(rule => [rule, answer]));
+/** A guest that has set no handler yet does not survive a reflected exception. */
+const OUTCOMES: Readonly<Record<HostAction, Reaction['outcome']>> = {
+  emulate: 'emulates',
+  skip: 'skips',
+  reflect: 'kills',
+  kill: 'kills',
+  unseen: 'nothing',
+};
+
+/** A host's answer as the report's `means`, for a guest without handlers of its own. */
+export const reactionOf = ({ does, sentence, citation }: HostAnswer): Reaction => ({
+  outcome: OUTCOMES[does],
+  sentence,
+  citation,
+});
+
+/** What a host makes of an exception that it has no answer of its own to. */
+export const reflectedBy =
+  (host: HostName) =>
+  (stop: Stop): Reaction =>
+    reactionOf(
+      findHost(host).fault({
+        mnemonic: spellException(stop.exception),
+        vector: stop.exception?.vector ?? GENERAL_PROTECTION,
+      }),
+    );
+
+/** A host's answers to all rules. A silent instruction that was refused has raised an exception like any other. */
+export function rulesOf(host: HostName): Readonly<Record<RuleId, Answer>> {
+  const reflected = reflectedBy(host);
+  const reaction = (rule: RuleId) => (stop: Stop) => {
+    const answer = hostAnswer(host, rule);
+    if (answer.does === 'unseen' && stop.exception) return reflected(stop);
+    if (!answer.byRegister) return reactionOf(answer);
+    const byRegister = answer.byRegister[decoded(stop)?.systemRegister ?? -1];
+    return byRegister ? reactionOf(byRegister) : reflected(stop);
+  };
+  return Object.fromEntries(PRIVILEGE_RULES.map(({ id }) => [id, reaction(id)]));
+}
 
 /** `#GP`; `the exception` for a Stop without one. */
 export const spellException = (exception: Exception | undefined): string =>
   exception ? exceptionName(exception.vector).mnemonic : 'the exception';
-
-/** The rules of instructions that need CPL 0. */
-export const PRIVILEGED: readonly RuleId[] = PRIVILEGE_RULES.filter(rule => rule.class === 'privileged').map(
-  rule => rule.id,
-);
 
 /** The instruction of a Stop, decoded; `undefined` where its bytes cannot be read. */
 export function decoded({ instruction, cpu }: Stop): DecodedInstruction | undefined {

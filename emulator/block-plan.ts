@@ -1,8 +1,8 @@
 /** Where a block has to be stopped in: what is sensitive in it, held against the present state of the CPU. */
 import type { Block } from './blocks.ts';
 import type { Guest } from './guest.ts';
-import { decodeInstruction } from './instructions.ts';
-import { mustStop } from './sensitive/index.ts';
+import { branchOffset, type DecodedInstruction, decodeInstruction } from './instructions.ts';
+import { mustStop, type PrivilegeState } from './sensitive/index.ts';
 
 const NOWHERE = Number.POSITIVE_INFINITY;
 
@@ -12,24 +12,47 @@ const NOWHERE = Number.POSITIVE_INFINITY;
  * @returns its linear address; kept in the block until the state is another
  */
 export function plannedStop(block: Block, guest: Guest): number | undefined {
-  const { state, watch } = guest;
-  if (block.plan.context !== state.key) {
+  const { state, watch, observer } = guest;
+  if (block.plan.context !== state.key || block.plan.observed !== observer.version) {
     const sensitive = block.sensitive.find(({ sensitivity }) => mustStop(sensitivity, state, watch));
-    const offset = Math.min(sensitive?.offset ?? NOWHERE, firstCheckedAccess(block, guest));
-    block.plan = { context: state.key, stopAt: offset === NOWHERE ? undefined : block.start + offset };
+    const offset = Math.min(
+      sensitive?.offset ?? NOWHERE,
+      firstObserved(block, guest),
+      firstCheckedAccess(block, guest),
+    );
+    const stopAt = offset === NOWHERE ? undefined : block.start + offset;
+    block.plan = { context: state.key, observed: observer.version, stopAt };
   }
   return block.plan.stopAt;
 }
 
-/** Offset of the first instruction that uses memory through DS, ES or SS while that is not flat; else infinite. */
+/** Offset of the first silent instruction whose values are still to be looked at; else infinite. */
+function firstObserved(block: Block, { state, observer }: Guest): number {
+  if (state.cpl === 0) return NOWHERE;
+  return block.silent.find(({ rule }) => observer.wants(rule))?.offset ?? NOWHERE;
+}
+
+/** Offset of the first instruction whose accesses or whose branch have to be checked; else infinite. */
 function firstCheckedAccess(block: Block, { state, processor }: Guest): number {
-  const { notFlat, bits } = state;
-  if (!notFlat.has('ds') && !notFlat.has('es') && !notFlat.has('ss')) return NOWHERE;
+  const { notFlat, bits, codeLimit, alignment } = state;
+  const isChecked = notFlat.has('ds') || notFlat.has('es') || notFlat.has('ss');
+  if (!isChecked && !alignment && codeLimit === undefined) return NOWHERE;
   const registers = processor.readRegisters();
   const found = block.offsets.find(offset => {
     const code = block.bytes.subarray(offset);
-    const { memory } = decodeInstruction(code, block.start + offset, bits, registers);
-    return memory.some(use => notFlat.has(use.segment));
+    const instruction = decodeInstruction(code, block.start + offset, bits, registers);
+    return needsChecks(block.start + offset, instruction, state);
   });
   return found ?? NOWHERE;
+}
+
+/** Whether the segments, or alignment, can refuse the instruction at `start` or what it does. */
+export function needsChecks(start: number, instruction: DecodedInstruction, state: PrivilegeState): boolean {
+  const { memory, branch, length } = instruction;
+  if (memory.some(use => state.alignment || state.notFlat.has(use.segment))) return true;
+  const { codeLimit } = state;
+  if (codeLimit === undefined) return false;
+  // Where a direct branch goes is known: only the others have to be looked at each time.
+  const furthest = branch ? (branchOffset(branch, state.codeBase) ?? Number.POSITIVE_INFINITY) : 0;
+  return Math.max(start - state.codeBase + Math.max(length, 1) - 1, furthest) > codeLimit;
 }

@@ -19,8 +19,8 @@ export interface Block extends DecodedBlock {
   readonly engineSize: number;
   /** A copy of the bytes, to notice that the code has changed. */
   readonly bytes: Uint8Array;
-  /** Where to stop in it, and for which context that was worked out. */
-  plan: { readonly context: number; readonly stopAt: number | undefined };
+  /** Where to stop in it, and for which context and version of what is observed that was worked out. */
+  plan: { readonly context: number; readonly observed: number; readonly stopAt: number | undefined };
 }
 
 const NO_CONTEXT = -1;
@@ -46,7 +46,7 @@ export function makeBlock(start: number, engineSize: number, bits: CodeBits, fet
     end: start + size,
     engineSize,
     bytes: bytes.slice(0, size),
-    plan: { context: NO_CONTEXT, stopAt: undefined },
+    plan: { context: NO_CONTEXT, observed: 0, stopAt: undefined },
   };
 }
 

@@ -10,12 +10,23 @@ import type { Block } from './blocks.ts';
 /** Length of the trail. */
 export const TRAIL_LENGTH = 32;
 
+/** Told of what has retired in a block: silent instructions before the offset `end`. */
+export interface SilentTally {
+  addBlock(silent: Block['silent'], end: number): void;
+}
+
 export class InstructionCounter {
+  /** Set outside ring 0: silent instructions are counted there and nowhere else. */
+  tally: SilentTally | undefined;
+  /** Told where straight-line code begins, and what has retired before it. */
+  onStart: ((start: number, retired: number) => void) | undefined;
   /** Retired before the current block was entered. */
   #retired = 0;
   #current: Block | undefined;
   /** Where straight-line code goes on after {@link leave}: a block that starts here is no new one. */
   #continuesAt = -1;
+  /** Where control has come to, not in a straight line, and nothing has run yet; -1 after it has. */
+  #arrivedAt = -1;
   /** The last starts, in a ring. */
   readonly #trail = new Float64Array(TRAIL_LENGTH);
   #pushed = 0;
@@ -30,6 +41,7 @@ export class InstructionCounter {
     }
     if (start !== this.#continuesAt) this.#push(start);
     this.#continuesAt = -1;
+    this.#arrivedAt = -1;
     this.#current = block;
   }
 
@@ -45,29 +57,54 @@ export class InstructionCounter {
   #finish(current: Block, start: number): void {
     const cut = current.engineSize === 0 && start > current.start ? indexOf(current, start) : -1;
     this.#retired += cut > 0 ? cut : current.offsets.length;
+    if (this.tally && current.silent.length > 0) {
+      this.tally.addBlock(current.silent, cut > 0 ? start - current.start : current.size);
+    }
     const continues = cut > 0 || (current.fallsThrough && start === current.end);
     this.#continuesAt = continues ? start : -1;
+    this.#arrivedAt = continues ? -1 : start;
     this.#current = undefined;
   }
 
   /** The engine has come back in the middle of a block: EIP is at `eip`, and that instruction has not run. */
   leave(eip: number): void {
     const current = this.#current;
-    if (!current) return;
+    if (!current) {
+      this.#arrivedAt = this.#continuesAt === eip ? -1 : eip;
+      return;
+    }
     const index = indexOf(current, eip);
     if (index < 0) {
       this.arrive(eip);
       return;
     }
     this.#retired += index;
+    if (this.tally && current.silent.length > 0) this.tally.addBlock(current.silent, eip - current.start);
     this.#current = undefined;
     this.#continuesAt = eip;
+    this.#arrivedAt = -1;
+  }
+
+  /** The instruction at EIP is about to be done without the engine. Only after {@link leave}. */
+  begin(): void {
+    if (this.#arrivedAt < 0) return;
+    this.#push(this.#arrivedAt);
+    this.#continuesAt = this.#arrivedAt;
+    this.#arrivedAt = -1;
   }
 
   /** One instruction at EIP was done without the engine; straight-line code goes on at `next`. Only after {@link leave}. */
   retireOne(next: number): void {
+    this.begin();
     this.#retired++;
     this.#continuesAt = next;
+  }
+
+  /** A repeated string instruction at `eip` is not done: it has not retired after all. */
+  rewind(retired: number, eip: number): void {
+    this.#retired = retired;
+    this.#current = undefined;
+    this.#continuesAt = eip;
   }
 
   /** Whether a block at `start` is the next iteration of the repeated string instruction that is running. */
@@ -105,6 +142,7 @@ export class InstructionCounter {
   }
 
   #push(start: number): void {
+    this.onStart?.(start, this.#retired);
     this.#trail[this.#pushed++ % TRAIL_LENGTH] = start;
   }
 }

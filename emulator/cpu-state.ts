@@ -35,3 +35,7 @@ export interface CpuState {
   /** Current privilege level: the DPL of SS's hidden part (SDM vol. 3, 5.5). */
   readonly cpl: Ring;
 }
+
+/** Linear address of the instruction at EIP. */
+export const linearEip = (cpu: Pick<CpuState, 'eip' | 'segments'>): number =>
+  ((cpu.segments.cs.descriptor?.base ?? 0) + cpu.eip) >>> 0;

@@ -1,15 +1,29 @@
 /** Faults that the engine raises by itself: whether the state they leave is exact, and what they are on a CPU. */
 import { MAX_BLOCK_SIZE, MAX_INSTRUCTION_SIZE } from './blocks.ts';
-import type { CpuState } from './cpu-state.ts';
+import { type CpuState, linearEip } from './cpu-state.ts';
 import type { Guest } from './guest.ts';
-import { decodeInstruction } from './instructions.ts';
+import { decodeInstruction, extensionOf, type MemoryUse } from './instructions.ts';
+import { accessProblem, walk } from './paging.ts';
 import type { Cause, Exception } from './stop.ts';
-import { behindTables, causeOfMemory, causeOfPageFault, firstRefused } from './stop-record.ts';
+import {
+  behindTables,
+  causeOfMemory,
+  causeOfPageFault,
+  firstRefused,
+  pageFaultError,
+} from './stop-record.ts';
 import type { Outcome, RefusedAccess } from './unicorn/processor.ts';
 
 const INVALID_OPCODE = 6;
 const PAGE_FAULT = 14;
+const NO_DEVICE = 7;
+const ADDRESS_SPACE = 2 ** 32;
 const PAGE_SIZE = 4096;
+/** SDM vol. 3, 2.5. */
+const CR0_EM = 1 << 2;
+const CR4_OSFXSR = 1 << 9;
+/** Bit of a #PF error code: SDM vol. 3, 4.7. */
+const PF_WRITE = 2;
 /** Bytes of code that are enough to decode an instruction. */
 const CODE_BYTES = 32;
 /** They compute EFLAGS before they touch memory: see the quirk `flags-before-fault`. */
@@ -74,10 +88,42 @@ export function faultOf(outcome: Exclude<Outcome, { type: 'stopped' }>, guest: G
     case 'exception': {
       const { vector, errorCode } = outcome;
       const exception = errorCode === undefined ? { vector } : { vector, errorCode };
-      if (vector === PAGE_FAULT) return pageFault(guest, cpu, cpu.control.cr2, exception);
+      if (vector === NO_DEVICE && isUndefinedFirst(guest, cpu)) {
+        return { cause: { kind: 'invalid-opcode' }, exception: { vector: INVALID_OPCODE }, cpu };
+      }
+      if (vector === PAGE_FAULT)
+        return fetchFault(guest, cpu) ?? pageFault(guest, cpu, cpu.control.cr2, exception);
       return { cause: { kind: 'exception' }, exception, cpu };
     }
   }
+}
+
+/** SDM vol. 3, tables 12-1 and 13-1: without CR4.OSFXSR, and with CR0.EM, there are no SSE instructions; nor, then, MMX. */
+function isUndefinedFirst(guest: Guest, cpu: CpuState): boolean {
+  const { control } = cpu;
+  const extension = extensionOf(guest.code(linearEip(cpu), CODE_BYTES).slice(), guest.state.bits);
+  if (extension === undefined) return false;
+  if ((control.cr0 & CR0_EM) !== 0) return true;
+  return extension === 'sse' && (control.cr4 & CR4_OSFXSR) === 0;
+}
+
+/**
+ * The instruction itself cannot be fetched. libunicorn looks at the byte before `until` first, and gives that address
+ * without an error code; a CPU begins at EIP.
+ */
+function fetchFault(guest: Guest, cpu: CpuState): Fault | undefined {
+  const address = linearEip(cpu);
+  const page = walk(address, cpu.control, physical => guest.memory.read32(physical));
+  const problem = accessProblem(page, 'fetch', cpu.cpl, cpu.control);
+  if (problem === undefined) return undefined;
+  const errorCode = pageFaultError(problem, 'fetch', cpu);
+  if (address !== cpu.control.cr2) guest.processor.writeCr2(address);
+  const state = { ...cpu, control: { ...cpu.control, cr2: address } };
+  return {
+    cause: causeOfPageFault(guest, state, errorCode),
+    exception: { vector: PAGE_FAULT, errorCode },
+    cpu: state,
+  };
 }
 
 function refused(access: RefusedAccess, guest: Guest, cpu: CpuState): Fault {
@@ -89,9 +135,38 @@ function refused(access: RefusedAccess, guest: Guest, cpu: CpuState): Fault {
   return { cause: causeOfMemory(guest, found), cpu };
 }
 
-function pageFault(guest: Guest, cpu: CpuState, address: number, exception: Exception): Fault {
-  const cr2 = firstRefused(guest, cpu, address)?.address ?? address;
+function pageFault(guest: Guest, cpu: CpuState, address: number, raised: Exception): Fault {
+  const use = firstUse(guest, cpu, address);
+  const cr2 = firstRefused(guest, cpu, address)?.address ?? (use?.implicit ? use.linear : address);
   if (cr2 !== cpu.control.cr2) guest.processor.writeCr2(cr2);
+  // An operand that is read and written is asked for to be written: engines read it first.
+  const errorCode = (raised.errorCode ?? 0) | (use?.read && use.write ? PF_WRITE : 0);
+  const exception = { ...raised, errorCode };
   const state = { ...cpu, control: { ...cpu.control, cr2 } };
-  return { cause: causeOfPageFault(guest, state, exception.errorCode ?? 0), exception, cpu: state };
+  return { cause: causeOfPageFault(guest, state, errorCode), exception, cpu: state };
+}
+
+/** The operand that holds the address; PUSHA goes downwards, and the CPU comes to the highest one in the page first. */
+function firstUse(
+  guest: Guest,
+  cpu: CpuState,
+  address: number,
+): (MemoryUse & { readonly linear: number }) | undefined {
+  const page = address - (address % PAGE_SIZE);
+  const eip = linearEip(cpu);
+  const bytes = guest.code(eip, CODE_BYTES).slice();
+  const { memory, valid, mnemonic } = decodeInstruction(bytes, eip, guest.state.bits, cpu.registers);
+  if (!valid) return undefined;
+  const goesDown = mnemonic.startsWith('pusha');
+  const { ss } = cpu.segments;
+  const mask = goesDown && ss.descriptor?.big === false ? 0xffff : 0xffffffff;
+  return memory
+    .map(use => ({
+      ...use,
+      linear:
+        ((cpu.segments[use.segment].descriptor?.base ?? 0) + ((use.offset & mask) >>> 0)) % ADDRESS_SPACE,
+    }))
+    .find(({ linear, size }) =>
+      goesDown ? linear >= page && linear < page + PAGE_SIZE : address >= linear && address < linear + size,
+    );
 }

@@ -4,14 +4,16 @@
  */
 import { BlockMap, sameBytes } from './blocks.ts';
 import { createClock, createRandom } from './clock.ts';
+import type { Continuation } from './continuation.ts';
 import { InstructionCounter } from './counter.ts';
 import { type CpuModel, findCpuModel } from './cpu-models.ts';
-import type { CpuState } from './cpu-state.ts';
+import { type CpuState, type GeneralRegister, linearEip } from './cpu-state.ts';
+import { type Effect, isSimple, type LinearWrite, merged } from './effect.ts';
 import type { EntryState } from './entry-state.ts';
-import { FLAG_VM } from './flags.ts';
 import { IdentityPaging } from './identity-paging.ts';
 import { type Bank, PhysicalMemory } from './memory.ts';
-import { CR0_PE, CR0_PG, EFER_NXE, pagingIsOn, walk } from './paging.ts';
+import { Observer } from './observe/observer.ts';
+import { accessProblem, CR0_PE, CR0_PG, EFER_NXE, pagingIsOn, walk } from './paging.ts';
 import { PortBus } from './ports.ts';
 import { MSR_EFER, MsrFile, type PrivilegeState, privilegeState, type Watch } from './sensitive/index.ts';
 import type { EngineLimit } from './stop.ts';
@@ -20,6 +22,11 @@ import type { Hook, UnicornLibrary } from './unicorn/api.ts';
 import { Processor, type ProcessorEvents } from './unicorn/processor.ts';
 
 const PAGE_SIZE = 4096;
+const ADDRESS_SPACE = 2 ** 32;
+/** EFER as far as a 32-bit CPU has it: SCE and NXE. */
+const ENGINE_EFER = EFER_NXE | 1;
+/** IA32_TIME_STAMP_COUNTER: SDM vol. 4, table 2-2. */
+const MSR_TSC = 0x10;
 /** Seed of the numbers that RDRAND and RDSEED give. */
 const RANDOM_SEED = 0x32;
 
@@ -38,6 +45,8 @@ export class Guest {
   readonly msrs = new MsrFile();
   readonly model: CpuModel;
   readonly watch: Watch;
+  /** What silent instructions showed the kernel. */
+  readonly observer: Observer;
   /** What decides about sensitive instructions now; kept up to date by {@link refresh}. */
   state: PrivilegeState;
   /** Set when the engine, or this program, cannot follow the guest any further. */
@@ -46,21 +55,26 @@ export class Guest {
   mappingChanged = false;
   /** Writes to page tables are noted and let through; else they end the run before them. */
   passTableWrites = true;
+  readonly #library: UnicornLibrary;
   readonly #ports: PortBus;
   readonly #paging: IdentityPaging | undefined;
   readonly #guarded: readonly { start: number; size: number }[];
   #tableHooks: Hook[] = [];
+  #tablePages: ReadonlySet<number> = new Set();
   /** Control registers, for translating code addresses without asking the CPU every time. */
   #control: CpuState['control'];
+  #codeBase: number;
 
   /** Set by who runs the guest: a block is about to run, and true stops before it. */
   onBlock: ProcessorEvents['block'] = () => false;
 
   constructor(library: UnicornLibrary, entry: EntryState, options: GuestOptions) {
     this.entry = entry;
+    this.#library = library;
     const model = findCpuModel(entry.platform.cpuModel);
     if (!model) throw new RangeError(`there is no CPU model ${entry.platform.cpuModel}`);
     this.model = model;
+    this.observer = new Observer(entry.segments);
     this.memory = new PhysicalMemory(
       entry.banks.map(bank => ({ ...bank, memory: library.allocate(bank.size) })),
     );
@@ -86,7 +100,9 @@ export class Guest {
     this.watch = { descriptorReads: this.#guarded.length > 0, mappingChanges: identity };
     const cpu = this.cpu();
     this.#control = cpu.control;
+    this.#codeBase = cpu.segments.cs.descriptor?.base ?? 0;
     this.state = privilegeState(cpu);
+    this.#tallyOutsideRing0();
     this.#followMapping(cpu);
     this.guard(true);
   }
@@ -157,6 +173,17 @@ export class Guest {
     return walk(linear, this.#control, physical => this.memory.read32(physical)).physical;
   }
 
+  /** Whether the mapping lets the present level fetch an instruction there. */
+  mayFetch(linear: number, length = 1): boolean {
+    if (!pagingIsOn(this.#control)) return true;
+    const fetches = (address: number): boolean => {
+      const result = walk(address, this.#control, physical => this.memory.read32(physical));
+      return accessProblem(result, 'fetch', this.state.cpl, this.#control) === undefined;
+    };
+    const last = (linear + Math.max(length, 1) - 1) % ADDRESS_SPACE;
+    return fetches(linear) && (linear >>> 12 === last >>> 12 || fetches(last));
+  }
+
   /** A copy of linear memory; shorter where the mapping or the memory ends. */
   readLinear(linear: number, size: number): Uint8Array {
     return this.code(linear >>> 0, size).slice();
@@ -177,6 +204,12 @@ export class Guest {
       if (this.processor.watching === 'new') this.processor.dropAll();
       this.mappingChanged = true;
     }
+    const codeBase = cpu.segments.cs.descriptor?.base ?? 0;
+    if (codeBase !== this.#codeBase) {
+      this.#codeBase = codeBase;
+      this.blocks.clear();
+      if (this.processor.watching === 'new') this.processor.dropAll();
+    }
     const state = privilegeState(cpu);
     if (state.key !== this.state.key && this.processor.watching === 'new') {
       // Translated blocks were looked at for another state.
@@ -184,8 +217,13 @@ export class Guest {
       this.processor.dropAll();
     }
     this.state = state;
+    this.#tallyOutsideRing0();
     this.limit ??= modeLimit(cpu);
     if (this.mappingChanged) this.#followMapping(cpu);
+  }
+
+  #tallyOutsideRing0(): void {
+    this.counter.tally = this.state.cpl === 0 ? undefined : this.observer;
   }
 
   #followMapping(cpu: CpuState): void {
@@ -194,6 +232,7 @@ export class Guest {
     const result = this.#paging.follow(cpu.control);
     for (const hook of this.#tableHooks) hook.remove();
     this.#tableHooks = [];
+    this.#tablePages = result.ok ? result.tablePages : new Set();
     if (!result.ok) {
       this.limit = { limit: 'paging-not-identity', detail: result.detail };
       return;
@@ -209,19 +248,111 @@ export class Guest {
     }
   }
 
-  /** Hands EFER on to the engine, as far as a 32-bit CPU has it. */
-  writeEfer(value: bigint): void {
-    this.processor.writeMsr(MSR_EFER, value & BigInt(EFER_NXE | 1));
+  /**
+   * Does what the instruction at EIP does, in place of the engine.
+   *
+   * @param length bytes of the instruction
+   * @returns the linear address at which control goes on
+   */
+  apply(effect: Effect, length: number): number {
+    const { processor } = this;
+    const next = (effect.eip === undefined ? processor.eip + length : this.#codeBase + effect.eip) >>> 0;
+    for (const write of effect.writes ?? []) this.#write(write);
+    for (const { index, value } of effect.msrs ?? []) this.#writeMsr(index, value);
+    const eflags = effect.eflags === undefined ? 0 : processor.eflags;
+    if (isSimple(effect, eflags)) {
+      for (const [name, value] of Object.entries(effect.registers ?? {})) {
+        processor.writeRegister(name as GeneralRegister, value);
+      }
+      if (effect.eflags !== undefined) processor.writeFlags(effect.eflags);
+      processor.eip = next;
+      if (this.mappingChanged) this.refresh(this.cpu());
+      return next;
+    }
+    const before = processor.readCpuState();
+    const efer = effect.control?.efer;
+    if (efer !== undefined) this.msrs.write(MSR_EFER, BigInt(efer));
+    const after = merged(before, effect, (before.eip + length) >>> 0);
+    processor.enter({
+      ...after,
+      control: { ...after.control, efer: efer === undefined ? before.control.efer : efer & ENGINE_EFER },
+    });
+    const cpu = this.cpu();
+    // A write to CR0, CR3 or CR4 flushes the TLB: what is in the tables counts from here on.
+    if (effect.control) this.mappingChanged = true;
+    this.refresh(cpu);
+    return linearEip(cpu);
+  }
+
+  /**
+   * Does what an answer to a Stop asks for; letting the instruction pass is the Session's to do.
+   *
+   * @param length bytes of the instruction
+   */
+  answer(continuation: Exclude<Continuation, { type: 'let-pass' }>, length: number): void {
+    const next = this.apply(continuation.effect, length);
+    // Code that control was led to is a new entry of the trail.
+    if (continuation.type === 'done')
+      this.counter.retireOne(continuation.effect.eip === undefined ? next : -1);
+  }
+
+  /**
+   * Memory that is not there answers as an empty bus does, until `remove`: reads give all ones, writes are lost. Pages
+   * with memory behind them stay what they are.
+   *
+   * @param address physical
+   */
+  emptyBus({ address, size }: { readonly address: number; readonly size: number }): Hook {
+    const first = address - (address % PAGE_SIZE);
+    const pages = Math.ceil((address + Math.max(size, 1) - first) / PAGE_SIZE);
+    const memory = this.#library.allocate(pages * PAGE_SIZE);
+    memory.bytes().fill(0xff);
+    const floating = Array.from({ length: pages }, (_, i) => first + i * PAGE_SIZE).filter(
+      page => page < ADDRESS_SPACE && this.memory.bankOf(page) === undefined,
+    );
+    for (const page of floating) this.processor.map(page, PAGE_SIZE, memory, page - first, true);
+    return {
+      remove: () => {
+        for (const page of floating) this.processor.unmap(page, PAGE_SIZE);
+        memory.free();
+      },
+    };
+  }
+
+  /** As RDMSR reads it: the time-stamp counter is virtual time and what was written to it. */
+  readMsr(index: number): bigint {
+    const value = this.msrs.read(index);
+    return index === MSR_TSC ? BigInt.asUintN(64, value + this.clock.tsc(this.counter.retired)) : value;
+  }
+
+  #writeMsr(index: number, value: bigint): void {
+    this.msrs.write(index, index === MSR_TSC ? value - this.clock.tsc(this.counter.retired) : value);
+  }
+
+  /** Through the guest's own mapping; what stands behind no memory, or in ROM, is lost as on a bus. */
+  #write({ linear, bytes }: LinearWrite): void {
+    for (let done = 0; done < bytes.length; ) {
+      const at = (linear + done) % ADDRESS_SPACE;
+      const size = Math.min(bytes.length - done, PAGE_SIZE - (at % PAGE_SIZE));
+      const physical = this.#translate(at);
+      if (physical !== undefined) {
+        const bank = this.memory.bankOf(physical);
+        if (bank?.kind === 'ram') {
+          const view = this.memory.view(physical, size);
+          view.set(bytes.subarray(done, done + view.length));
+        }
+        this.processor.drop(at, at + size);
+        if (physical !== at) this.processor.drop(physical, physical + size);
+        if (this.#tablePages.has(physical - (physical % PAGE_SIZE))) this.mappingChanged = true;
+      }
+      done += size;
+    }
   }
 }
 
-/** Modes in which an instruction's address is not what it is in flat protected mode. */
+/** Modes that no CPU here is in. */
 function modeLimit(cpu: CpuState): Guest['limit'] {
-  const base = cpu.segments.cs.descriptor?.base ?? 0;
   if ((cpu.control.cr0 & CR0_PE) === 0) return { limit: 'real-mode', detail: 'CR0.PE is 0' };
-  if ((cpu.eflags & FLAG_VM) !== 0) return { limit: 'virtual-8086', detail: 'EFLAGS.VM is 1' };
-  if (base !== 0)
-    return { limit: 'segment-base', detail: `CS has base 0x${base.toString(16).padStart(8, '0')}` };
   return undefined;
 }
 

@@ -1,6 +1,7 @@
 /** Decoding, in one place: iced-x86 behind plain data. A block is decoded once, when it is first seen. */
 import type { GeneralRegister } from './cpu-state.ts';
 import { iced } from './iced.ts';
+import { silentRuleOf } from './observe/silent-opcodes.ts';
 import type { SegmentName } from './segmentation.ts';
 import {
   type IcedInstruction,
@@ -8,6 +9,7 @@ import {
   SEGMENT_BY_REGISTER,
   type Sensitivity,
   sensitivityOf,
+  TOO_LONG,
   UNDEFINED,
 } from './sensitivity.ts';
 
@@ -51,12 +53,23 @@ export interface SensitiveInstruction {
   readonly sensitivity: Sensitivity;
 }
 
+/** An instruction that a silent rule names, by its offset in the block. */
+export interface SilentInstruction {
+  readonly offset: number;
+  readonly rule: string;
+}
+
+/** Most blocks have none. */
+const NO_SILENT: readonly SilentInstruction[] = [];
+
 export interface DecodedBlock {
   /** Bytes decoded; the block ends just before `start + size`. */
   readonly size: number;
   /** Offset of every instruction, ascending. */
   readonly offsets: readonly number[];
   readonly sensitive: readonly SensitiveInstruction[];
+  /** Instructions that outside ring 0 do or show something else without a fault; ascending. */
+  readonly silent: readonly SilentInstruction[];
   /** The last instruction is a repeated string instruction, which the engines run as a loop of blocks. */
   readonly endsInRepeat: boolean;
   /** The last instruction can go on to the next one without a branch. */
@@ -76,6 +89,7 @@ export function decodeBlock(bytes: Uint8Array, bits: CodeBits, limit = bytes.len
   const decoder = new Decoder(bits, bytes, DecoderOptions.None);
   const offsets: number[] = [];
   const sensitive: SensitiveInstruction[] = [];
+  let silent: SilentInstruction[] | undefined;
   let size = 0;
   let endsInRepeat = false;
   let fallsThrough = true;
@@ -86,7 +100,11 @@ export function decodeBlock(bytes: Uint8Array, bits: CodeBits, limit = bytes.len
         offsets.push(size);
         // Cut short by the end of memory: left to the CPU, which faults on the fetch.
         if (decoder.lastError === DecoderError.InvalidInstruction) {
-          sensitive.push({ offset: size, length: scratch.length, sensitivity: UNDEFINED });
+          sensitive.push({
+            offset: size,
+            length: scratch.length,
+            sensitivity: invalidity(bytes.subarray(size), bits),
+          });
         }
         fallsThrough = false;
         break;
@@ -96,6 +114,11 @@ export function decodeBlock(bytes: Uint8Array, bits: CodeBits, limit = bytes.len
       if (sensitivity) sensitive.push({ offset: size, length, sensitivity });
       const prefix = prefixOf(scratch);
       if (prefix && sensitivity !== prefix) sensitive.push({ offset: size, length, sensitivity: prefix });
+      const rule = silentRuleOf(scratch);
+      if (rule) {
+        silent ??= [];
+        silent.push({ offset: size, rule });
+      }
       offsets.push(size);
       size += length;
       const flow = scratch.flowControl;
@@ -108,7 +131,7 @@ export function decodeBlock(bytes: Uint8Array, bits: CodeBits, limit = bytes.len
   } finally {
     decoder.free();
   }
-  return { size, offsets, sensitive, endsInRepeat, fallsThrough };
+  return { size, offsets, sensitive, silent: silent ?? NO_SILENT, endsInRepeat, fallsThrough };
 }
 
 function isRepeated(instruction: IcedInstruction): boolean {
@@ -124,6 +147,17 @@ export interface MemoryUse {
   readonly size: number;
   readonly read: boolean;
   readonly write: boolean;
+  /** A push or pop rather than an operand: with a 16-bit stack segment it goes by SP. */
+  readonly implicit: boolean;
+}
+
+export interface NearBranch {
+  /** Linear; `undefined` for RET, and for JMP and CALL through a register or memory. See {@link branchOffset}. */
+  readonly target: number | undefined;
+  /** EIP is cut to 16 bits. */
+  readonly narrow: boolean;
+  /** For a conditional jump: iced's code of the condition, and whether ECX decides as well. */
+  readonly condition: string | undefined;
 }
 
 /** One instruction, decoded fully. Plain data. */
@@ -133,6 +167,8 @@ export interface DecodedInstruction {
   /** Lower case, without size suffix: `lgdt`, `mov`. */
   readonly mnemonic: string;
   readonly sensitivity: Sensitivity | undefined;
+  /** Id of the silent rule that names it. */
+  readonly silent: string | undefined;
   readonly operandSize: 16 | 32;
   readonly memory: readonly MemoryUse[];
   readonly immediate: number;
@@ -140,11 +176,21 @@ export interface DecodedInstruction {
   readonly systemRegister: number | undefined;
   /** The general register that a MOV CRn, RDRAND, MOV Sreg ... names. */
   readonly generalRegister: GeneralRegister | undefined;
+  /** The general register that is the second operand: the source of LAR, MOV Sreg ... */
+  readonly sourceRegister: GeneralRegister | undefined;
+  /** The segment register that MOV, PUSH or POP names. */
+  readonly segmentRegister: SegmentName | undefined;
   /** Selector and offset of a far transfer with immediate operand. */
   readonly farPointer: { readonly selector: number; readonly offset: number } | undefined;
   /** False when the instruction can go anywhere but to the next one. */
   readonly fallsThrough: boolean;
   readonly repeated: boolean;
+  /** REPE and REPNE: it goes on while ZF is this; absent when ECX alone counts. */
+  readonly repeatsWhileZero: boolean | undefined;
+  /** Of a string instruction, or of any other's memory operand. */
+  readonly addressSize: 16 | 32;
+  /** Where a near branch goes. Conditional: only if it is taken. */
+  readonly branch: NearBranch | undefined;
   /** IN and OUT with an immediate port. */
   readonly immediatePort: boolean;
   /** Bytes that IN, OUT, INS, OUTS transfer. */
@@ -173,6 +219,9 @@ export function decodeInstruction(
       return known ? (registers[known.register] >>> known.shift) & known.mask : 0;
     };
     const repeated = isRepeated(instruction);
+    const bitOffset = bitOffsetOf(instruction, registerValue);
+    const hasOperand = instruction.op0Kind === OpKind.Memory || instruction.op1Kind === OpKind.Memory;
+    let addressSize: 16 | 32 = 32;
     const memory = info.usedMemory().map((use): MemoryUse => {
       const offset =
         Number(BigInt.asUintN(32, use.displacement)) +
@@ -180,19 +229,44 @@ export function decodeInstruction(
         registerValue(use.index) * use.scale;
       const access = use.access;
       const mask = use.addressSize === iced.CodeSize.Code16 ? 0xffff : 0xffffffff;
+      if (mask === 0xffff) addressSize = 16;
+      const isOperand =
+        hasOperand && use.base === instruction.memoryBase && use.index === instruction.memoryIndex;
+      const isStack = use.segment === Register.SS && instruction.isStackInstruction;
       const result = {
         segment: SEGMENT_BY_REGISTER[use.segment] ?? 'ds',
-        offset: (offset & mask) >>> 0,
+        offset: ((offset + (isOperand ? bitOffset : 0)) & mask) >>> 0,
         // Of a repeated string instruction: one element.
         size:
           MemorySizeExt.size(use.memorySize) || (repeated ? MemorySizeExt.size(instruction.memorySize) : 0),
         read: access !== OpAccess.Write && access !== OpAccess.CondWrite && access !== OpAccess.NoMemAccess,
         write: access !== OpAccess.Read && access !== OpAccess.CondRead && access !== OpAccess.NoMemAccess,
+        implicit: isStack && !isOperand,
       };
       use.free();
       return result;
     });
     const code = instruction.code;
+    // INVLPG accesses nothing, but what it is about is the address.
+    if (code === Code.Invlpg_m) {
+      const { memoryBase, memoryIndex, memoryIndexScale, memoryDisplacement, memorySegment } = instruction;
+      const narrow =
+        instruction.memoryDisplSize === 2 ||
+        [memoryBase, memoryIndex].some(register => register >= Register.AX && register <= Register.DI);
+      const sum =
+        Number(BigInt.asUintN(32, memoryDisplacement)) +
+        registerValue(memoryBase) +
+        registerValue(memoryIndex) * memoryIndexScale;
+      const segment = SEGMENT_BY_REGISTER[memorySegment] ?? 'ds';
+      memory.push({
+        segment,
+        offset: (sum & (narrow ? 0xffff : 0xffffffff)) >>> 0,
+        size: 0,
+        read: false,
+        write: false,
+        implicit: false,
+      });
+    }
     const systemOperand =
       code === Code.Mov_cr_r32 || code === Code.Mov_dr_r32
         ? instruction.op0Register
@@ -216,9 +290,10 @@ export function decodeInstruction(
       mnemonic: (iced.Mnemonic[instruction.mnemonic] ?? 'invalid').toLowerCase(),
       sensitivity: instruction.isInvalid
         ? decoder.lastError === DecoderError.InvalidInstruction
-          ? UNDEFINED
+          ? invalidity(bytes, bits)
           : undefined
         : sensitivityOf(instruction),
+      silent: instruction.isInvalid ? undefined : silentRuleOf(instruction),
       operandSize: operandSizeOf(code),
       memory,
       immediate: hasImmediate(instruction)
@@ -226,6 +301,15 @@ export function decodeInstruction(
         : 0,
       systemRegister,
       generalRegister: general,
+      sourceRegister:
+        instruction.op1Kind === OpKind.Register
+          ? GENERAL_BY_REGISTER[instruction.op1Register]?.register
+          : undefined,
+      segmentRegister: [instruction.op0Kind, instruction.op1Kind]
+        .map((kind, i) =>
+          kind === OpKind.Register ? SEGMENT_BY_REGISTER[instruction.opRegister(i)] : undefined,
+        )
+        .find(register => register !== undefined),
       farPointer: far
         ? {
             selector: instruction.farBranchSelector,
@@ -237,6 +321,10 @@ export function decodeInstruction(
         : undefined,
       fallsThrough: instruction.flowControl === FlowControl.Next,
       repeated,
+      repeatsWhileZero:
+        repeated && /^(Cmps|Scas)/.test(Code[code] ?? '') ? !instruction.hasRepnePrefix : undefined,
+      addressSize,
+      branch: instruction.isInvalid ? undefined : branchOf(instruction),
       immediatePort: hasImmediate(instruction),
       portSize: portSizeOf(Code[code] ?? ''),
     };
@@ -247,6 +335,67 @@ export function decodeInstruction(
     decoder.free();
   }
 }
+
+/** SDM vol. 2, 2.1.1. */
+const PREFIXES = new Set([0xf0, 0xf2, 0xf3, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65, 0x66, 0x67]);
+const LONGEST = 15;
+
+/** Why bytes are no instruction: without its repeated prefixes one that is too long is one. */
+function invalidity(bytes: Uint8Array, bits: CodeBits): Sensitivity {
+  const first = bytes.findIndex(byte => !PREFIXES.has(byte));
+  if (first >= LONGEST || (first < 0 && bytes.length >= LONGEST)) return TOO_LONG;
+  if (first <= 1) return UNDEFINED;
+  const prefixes = [...new Set(bytes.subarray(0, first))];
+  const short = Uint8Array.from([...prefixes, ...bytes.subarray(first, first + LONGEST)]);
+  const decoder = new Decoder(bits, short, DecoderOptions.None);
+  const instruction = decoder.decode();
+  const length = instruction.length - prefixes.length + first;
+  const isTooLong = !instruction.isInvalid && length > LONGEST;
+  instruction.free();
+  decoder.free();
+  return isTooLong ? TOO_LONG : UNDEFINED;
+}
+
+const BIT_STRINGS = new Set<number>([
+  Code.Bt_rm16_r16,
+  Code.Bts_rm16_r16,
+  Code.Btr_rm16_r16,
+  Code.Btc_rm16_r16,
+]);
+const BIT_STRINGS_32 = new Set<number>([
+  Code.Bt_rm32_r32,
+  Code.Bts_rm32_r32,
+  Code.Btr_rm32_r32,
+  Code.Btc_rm32_r32,
+]);
+
+/** BT and the like go as far from their operand as the register says: SDM vol. 2, 3.1.1.9. */
+function bitOffsetOf(instruction: IcedInstruction, value: (register: number) => number): number {
+  if (BIT_STRINGS.has(instruction.code)) return (((value(instruction.op1Register) << 16) >> 16) >> 4) * 2;
+  return BIT_STRINGS_32.has(instruction.code) ? (value(instruction.op1Register) >> 5) * 4 : 0;
+}
+
+function branchOf(instruction: IcedInstruction): NearBranch | undefined {
+  const kind = instruction.op0Kind;
+  const flow = instruction.flowControl;
+  if (kind === OpKind.NearBranch16 || kind === OpKind.NearBranch32) {
+    const target = kind === OpKind.NearBranch16 ? instruction.nearBranch16 : instruction.nearBranch32;
+    const condition =
+      flow === FlowControl.ConditionalBranch
+        ? (iced.Mnemonic[instruction.mnemonic] ?? '').toLowerCase()
+        : undefined;
+    return { target: target >>> 0, narrow: kind === OpKind.NearBranch16, condition };
+  }
+  const isIndirect =
+    flow === FlowControl.Return || flow === FlowControl.IndirectBranch || flow === FlowControl.IndirectCall;
+  if (!isIndirect) return undefined;
+  const isFar = /^(Jmp_m16|Call_m16|Retf|Iret|Sys|Jmp_ptr|Call_ptr)/.test(Code[instruction.code] ?? '');
+  return isFar ? undefined : { target: undefined, narrow: false, condition: undefined };
+}
+
+/** The offset in a code segment that starts at `base`. */
+export const branchOffset = ({ target, narrow }: NearBranch, base: number): number | undefined =>
+  target === undefined ? undefined : narrow ? (target - base) & 0xffff : (target - base) >>> 0;
 
 const IMMEDIATE_KINDS = new Set<number>([
   OpKind.Immediate8,
@@ -286,6 +435,13 @@ const CODES_16 = new Set<number>([
   Code.Rdseed_r16,
   Code.Lgdt_m1632_16,
   Code.Lidt_m1632_16,
+  Code.Pushfw,
+  Code.Retnw,
+  Code.Retnw_imm16,
+  Code.Enterw_imm16_imm8,
+  Code.Smsw_rm16,
+  Code.Lar_r16_rm16,
+  Code.Lsl_r16_rm16,
 ]);
 const operandSizeOf = (code: number): 16 | 32 => (CODES_16.has(code) ? 16 : 32);
 
@@ -293,4 +449,15 @@ function portSizeOf(codeName: string): 1 | 2 | 4 {
   if (/^(In_AL|Out_(imm8|DX)_AL|Insb|Outsb)/.test(codeName)) return 1;
   if (/^(In_AX|Out_(imm8|DX)_AX|Insw|Outsw)/.test(codeName)) return 2;
   return 4;
+}
+
+/** MMX and SSE instructions, whose #UD by CR0.EM comes before #NM. */
+export function extensionOf(bytes: Uint8Array, bits: CodeBits): 'mmx' | 'sse' | undefined {
+  const decoder = new Decoder(bits, bytes, DecoderOptions.None);
+  const instruction = decoder.decode();
+  const names = [...instruction.cpuidFeatures()].map(feature => iced.CpuidFeature[feature] ?? '');
+  instruction.free();
+  decoder.free();
+  if (names.some(name => name.startsWith('SSE'))) return 'sse';
+  return names.includes('MMX') ? 'mmx' : undefined;
 }

@@ -2,13 +2,18 @@
  * Machine: an EntryState brought to life, the one stateful thing. `run` returns a Stop, and may be called again: it
  * goes on from where it stands.
  */
+
+import { type Continuation, type GivenAnswer, unanswerable } from './continuation.ts';
+import { linearEip } from './cpu-state.ts';
 import type { EntryState } from './entry-state.ts';
 import { Guest } from './guest.ts';
-import { type RunOptions, untilsOf } from './run-options.ts';
-import { Session } from './session.ts';
+import { type RunOptions, type StopOn, untilsOf } from './run-options.ts';
+import { Session, type Unfinished } from './session.ts';
 import type { Cause, Stop } from './stop.ts';
+import { Tracer } from './trace.ts';
 import type { UnicornLibrary } from './unicorn/api.ts';
 
+export type { Continuation } from './continuation.ts';
 export type { RunOptions } from './run-options.ts';
 
 export interface MachineOptions {
@@ -23,6 +28,8 @@ const NO_PROGRESS: Cause = {
   detail: 'the engine does not get through a block that writes to itself',
 };
 
+const NOTHING_LEFT: Unfinished = { letsPass: undefined, answers: [] };
+
 /** `runAsync` lets other work go on after so long. */
 const SLICE_MILLISECONDS = 50;
 
@@ -36,6 +43,16 @@ export class Machine {
   #serialSent = 0;
   #serialSeen = 0;
   #stoppedAt: number | undefined;
+  /** The last Stop, until it is answered. */
+  #stop: Stop | undefined;
+  /** From where the run to it was stepped. */
+  #stepFrom: number | undefined;
+  /** What ended the run to it. */
+  #stopOn: StopOn = 'loss';
+  readonly #answers: GivenAnswer[] = [];
+  /** Answers that the next run begins with: the last one lets the instruction pass, or the run before was interrupted. */
+  #unfinished: Unfinished = NOTHING_LEFT;
+  readonly #fragile = new Set<number>();
   #closed = false;
 
   private constructor(library: UnicornLibrary, entry: EntryState, options: MachineOptions) {
@@ -68,7 +85,7 @@ export class Machine {
     const job = new Job(this.#access(), options, false);
     for (;;) {
       const stop = job.slice(Number.POSITIVE_INFINITY);
-      if (stop) return this.#stopped(stop);
+      if (stop) return this.#stopped(stop, job);
     }
   }
 
@@ -76,16 +93,53 @@ export class Machine {
   async runAsync(options: RunOptions = {}): Promise<Stop> {
     const job = new Job(this.#access(), options, true);
     for (;;) {
-      if (options.signal?.aborted) return this.#stopped(job.interrupt());
+      if (options.signal?.aborted) return this.#stopped(job.interrupt(), job);
       const stop = job.slice(SLICE_MILLISECONDS);
-      if (stop) return this.#stopped(stop);
+      if (stop) return this.#stopped(stop, job);
       await new Promise<void>(resolve => setTimeout(resolve, 0));
     }
   }
 
-  #stopped(stop: Stop): Stop {
+  #stopped(stop: Stop, job: Job): Stop {
     this.#stoppedAt = stop.kind === 'reached' ? stop.address : undefined;
+    this.#stop = stop;
+    this.#stepFrom = job.stepFrom;
+    this.#unfinished = job.unfinished;
+    this.#stopOn = job.stopOn;
+    job.endTrace(stop);
     return stop;
+  }
+
+  /**
+   * Answers the last Stop: the next `run` goes on from there. What was done in place of the CPU counts as retired,
+   * what was stepped over too; a fault that is delivered to the guest does not.
+   *
+   * @throws {RangeError} when the last run ended in a Stop that is none of the guest's (`reached`, `budget` …), was not
+   * counted, or has been answered
+   */
+  answer(continuation: Continuation): void {
+    this.#checkOpen();
+    const stop = this.#stop;
+    const refused = unanswerable(stop, continuation);
+    if (!stop || refused !== undefined) throw new RangeError(refused);
+    this.#stop = undefined;
+    const given: GivenAnswer = {
+      continuation,
+      retired: stop.instructions,
+      eip: linearEip(stop.cpu),
+      length: stop.instruction?.bytes.length ?? 0,
+      ...(this.#stepFrom === undefined ? {} : { stepFrom: this.#stepFrom }),
+      stopOn: this.#stopOn,
+    };
+    this.#answers.push(given);
+    if (continuation.type === 'let-pass') this.#unfinished = { letsPass: continuation, answers: [] };
+    else this.#guest.answer(continuation, given.length);
+  }
+
+  /** A model-specific register as RDMSR would read it; 0 for one that nothing has written. */
+  readMsr(index: number): bigint {
+    this.#checkOpen();
+    return this.#guest.readMsr(index);
   }
 
   #checkOpen(): void {
@@ -101,6 +155,9 @@ export class Machine {
         this.#guest = this.#start();
       },
       resumedAt: this.#stoppedAt,
+      answers: this.#answers,
+      unfinished: this.#unfinished,
+      fragile: this.#fragile,
     };
   }
 
@@ -130,6 +187,10 @@ interface GuestAccess {
   guest(): Guest;
   restart(): void;
   readonly resumedAt: number | undefined;
+  readonly answers: readonly GivenAnswer[];
+  readonly unfinished: Unfinished;
+  /** Starts of blocks that have to be stepped through: one that was found stays one. */
+  readonly fragile: Set<number>;
 }
 
 /** One call of `run`: its session, its deadline, and the second pass where one is needed. */
@@ -142,7 +203,7 @@ class Job {
   #found: Stop | undefined;
   #stepFrom: number | undefined;
   readonly #untilFrom: number;
-  readonly #fragile = new Set<number>();
+  readonly #tracer: Tracer | undefined;
 
   constructor(access: GuestAccess, options: RunOptions, inSlices: boolean) {
     this.#access = access;
@@ -152,10 +213,34 @@ class Job {
     const leaves = access.resumedAt !== undefined && untilsOf(options).has(access.resumedAt);
     this.#untilFrom = access.guest().counter.retired + (leaves ? 1 : 0);
     const returns = inSlices || options.timeout !== undefined;
+    const { counter, processor } = access.guest();
+    this.#tracer =
+      options.trace && new Tracer(options.trace, { retired: counter.retired, address: processor.eip });
     this.#session = new Session(access.guest(), options, {
       inSlices: returns,
       resumedAt: access.resumedAt,
+      ...access.unfinished,
+      fragile: access.fragile,
+      tracer: this.#tracer,
     });
+  }
+
+  /** The last event of the run. */
+  endTrace(stop: Stop): void {
+    this.#tracer?.stop(stop, this.#access.guest().counter.retired);
+  }
+
+  get unfinished(): Unfinished {
+    return this.#session.unfinished;
+  }
+
+  /** From this many retired instructions on, this run was done one at a time. */
+  get stepFrom(): number | undefined {
+    return this.#stepFrom;
+  }
+
+  get stopOn(): StopOn {
+    return this.#options.stopOn ?? 'loss';
   }
 
   slice(milliseconds: number): Stop | undefined {
@@ -171,8 +256,9 @@ class Job {
     if (end.type === 'stop') this.#found = end.stop;
     if (end.type === 'needs-steps') this.#stepFrom = end.from;
     if (end.type === 'step-through') {
-      if (this.#fragile.has(end.block)) return this.#session.stopNow(NO_PROGRESS);
-      this.#fragile.add(end.block);
+      const { fragile } = this.#access;
+      if (fragile.has(end.block)) return this.#session.stopNow(NO_PROGRESS);
+      fragile.add(end.block);
     }
     this.#repeat();
     return undefined;
@@ -181,13 +267,16 @@ class Job {
   /** Runs are deterministic: what one pass does not tell exactly, the same run again does, counted from the entry. */
   #repeat(): void {
     this.#access.restart();
+    this.#tracer?.restart();
     this.#session = new Session(
       this.#access.guest(),
       { ...this.#options, count: 'always' },
       {
         inSlices: true,
         untilFrom: this.#untilFrom,
-        fragile: this.#fragile,
+        fragile: this.#access.fragile,
+        answers: this.#access.answers,
+        tracer: this.#tracer,
         ...(this.#stepFrom === undefined ? {} : { stepFrom: this.#stepFrom }),
       },
     );

@@ -1,6 +1,15 @@
 /** What a caller can ask of a run. */
+import type { TraceSink } from './trace.ts';
 
 export const DEFAULT_INSTRUCTIONS = 50_000_000;
+
+/**
+ * What stops a run besides its end:
+ * - `fault`: what raises an exception, and nothing else
+ * - `loss`: besides, POPF and IRET that lose IF or IOPL, and a null segment that nothing can replace
+ * - `sensitive`: besides, the first silent instruction outside ring 0
+ */
+export type StopOn = 'fault' | 'loss' | 'sensitive';
 
 export interface RunOptions {
   /** Linear address, or several (a symbol's physical and virtual one): the run stops before the instruction there. */
@@ -16,6 +25,10 @@ export interface RunOptions {
    * nothing new in between, may run as it was.
    */
   readonly count?: 'auto' | 'always' | 'never';
+  /** Default `loss`. */
+  readonly stopOn?: StopOn;
+  /** Gets the way of the run, event by event. Every block is then looked at as it runs; the Stop stays the same. */
+  readonly trace?: TraceSink;
   /** For `runAsync`: aborting ends the run in an `interrupted` Stop. */
   readonly signal?: AbortSignal;
 }

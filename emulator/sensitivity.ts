@@ -33,6 +33,10 @@ export type Sensitivity =
   /** Reads a descriptor without loading it: LAR, LSL, VERR, VERW. */
   | { readonly type: 'descriptor-read' }
   | { readonly type: 'undefined' }
+  /** Looks at memory that it does not touch. */
+  | { readonly type: 'enter' }
+  /** More than 15 bytes. */
+  | { readonly type: 'too-long' }
   /** An explicit %fs or %gs prefix, looked at while that segment is not flat; or a write through %cs. */
   | { readonly type: 'segment-prefix'; readonly register: 'fs' | 'gs' | 'cs' };
 
@@ -80,6 +84,13 @@ const TABLE: readonly (readonly [pattern: string, Sensitivity])[] = [
   ['Outsb_*', rule('outs')],
   ['Outsw_*', rule('outs')],
   ['Outsd_*', rule('outs')],
+  ['Sgdt_*', rule('sgdt')],
+  ['Sidt_*', rule('sidt')],
+  ['Sldt_*', rule('sldt')],
+  ['Str_*', rule('str')],
+  ['Smsw_*', rule('smsw')],
+  ['Pushfw', rule('pushf')],
+  ['Pushfd', rule('pushf')],
   ['Popfw', rule('popf')],
   ['Popfd', rule('popf')],
   ['Iretw', { type: 'iret' }],
@@ -92,7 +103,28 @@ const TABLE: readonly (readonly [pattern: string, Sensitivity])[] = [
   ['Int1', { type: 'software-interrupt' }],
   ['Vmcall', { type: 'vm-call', via: 'vmcall' }],
   ['Vmmcall', { type: 'vm-call', via: 'vmmcall' }],
+  ['Enterw_*', { type: 'enter' }],
+  ['Enterd_*', { type: 'enter' }],
+  ['Ud0*', { type: 'undefined' }],
+  ['Ud1*', { type: 'undefined' }],
   ['Ud2', { type: 'undefined' }],
+  // No CPU model here has them, or (RSM) is in system management mode; the engines run some of them all the same.
+  ...[
+    'Monitorw',
+    'Monitord',
+    'Mwait',
+    'Clac',
+    'Stac',
+    'Rsm',
+    'Vm*',
+    'Invept_*',
+    'Invvpid_*',
+    'Getsec*',
+    'Clgi',
+    'Stgi',
+    'Skinit',
+    'Invlpga*',
+  ].map((pattern): [string, Sensitivity] => [pattern, { type: 'undefined' }]),
   // AMD only outside long mode; both builds run it.
   ['Syscall', { type: 'undefined' }],
   ['Lar_*', { type: 'descriptor-read' }],
@@ -127,6 +159,7 @@ const MOV_TO_SEGMENT = new Set<number>([Code.Mov_Sreg_rm16, Code.Mov_Sreg_r32m16
 
 /** No such instruction: both builds run some of them all the same. */
 export const UNDEFINED: Sensitivity = { type: 'undefined' };
+export const TOO_LONG: Sensitivity = { type: 'too-long' };
 
 const exact = new Map(TABLE.filter(([pattern]) => !pattern.endsWith('*')));
 const prefixes = TABLE.filter(([pattern]) => pattern.endsWith('*')).map(

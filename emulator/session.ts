@@ -2,18 +2,23 @@
  * Session: one run of a guest, in slices. It runs freely from one thing that has to be looked at to the next, decides
  * about it, and ends in a Stop.
  */
-import { plannedStop } from './block-plan.ts';
+import { needsChecks, plannedStop } from './block-plan.ts';
 import { type Block, isOneInside } from './blocks.ts';
 import { CodePages } from './code-pages.ts';
-import type { CpuState } from './cpu-state.ts';
+import type { GivenAnswer, LetPass } from './continuation.ts';
+import { type CpuState, linearEip } from './cpu-state.ts';
+import type { Effect } from './effect.ts';
 import { faultOf, isExact, isFetchedAhead } from './faults.ts';
+import { FLAG_ZF } from './flags.ts';
 import type { Guest } from './guest.ts';
 import { type DecodedInstruction, decodeInstruction } from './instructions.ts';
-import { DEFAULT_INSTRUCTIONS, type RunOptions, untilsOf } from './run-options.ts';
-import { evaluate, MSR_EFER, mustStop, type Verdict } from './sensitive/index.ts';
+import { DEFAULT_INSTRUCTIONS, type RunOptions, type StopOn, untilsOf } from './run-options.ts';
+import { evaluate, mustStop, type Verdict } from './sensitive/index.ts';
 import type { Sensitivity } from './sensitivity.ts';
+import { situationOf } from './situation.ts';
 import type { Cause, Exception, Stop } from './stop.ts';
 import { describeStop } from './stop-record.ts';
+import type { Tracer } from './trace.ts';
 import type { Outcome } from './unicorn/processor.ts';
 
 /** Blocks that `auto` counts before it changes to a second pass: a tenth of a second. */
@@ -22,8 +27,18 @@ const COUNTED_BLOCKS = 1_000_000;
 const BLOCKS_PER_LOOK = 4096;
 /** Bytes of code that an evaluator sees. */
 const CODE_BYTES = 32;
+/** What no instruction's address is: control has not come here in a straight line. */
+const NO_ADDRESS = -1;
+/** Where an empty bus has answered, the next hole is near: stepping to it saves a second pass from the entry. */
+const STEPS_AFTER_HOLE = 20_000;
 /** So often the engine may come back at one place without a reason before that is an engine limit. */
 const PATIENCE = 8;
+
+/** What a run that was interrupted had still to do with the answers to the Stops before it. */
+export interface Unfinished {
+  readonly letsPass: LetPass | undefined;
+  readonly answers: readonly GivenAnswer[];
+}
 
 export interface SessionMode {
   /** The run has to come back from time to time. */
@@ -36,6 +51,12 @@ export interface SessionMode {
   readonly stepFrom?: number;
   /** Starts of blocks that have been seen to write to themselves or to a page table: one instruction at a time. */
   readonly fragile?: ReadonlySet<number>;
+  /** The instruction at EIP is let pass: the Stop before it was answered so. */
+  readonly letsPass?: LetPass | undefined;
+  /** A second pass: the answers that the runs before this one were given, in order. */
+  readonly answers?: readonly GivenAnswer[];
+  /** Gets the way of the run. */
+  readonly tracer?: Tracer | undefined;
 }
 
 export type SliceEnd =
@@ -72,6 +93,9 @@ export class Session {
   readonly #untils: ReadonlySet<number>;
   readonly #budget: number;
   readonly #count: 'auto' | 'always' | 'never';
+  readonly #ownStopOn: StopOn;
+  /** Version of what is observed that the engine's translations were planned for. */
+  #observed = 0;
   /**
    * The run can go on without every block being announced: it begins at the entry, so that a second pass can repeat
    * it, the engine can, and nothing has to be known on the way.
@@ -85,7 +109,13 @@ export class Session {
   /** Stepping an instruction that cannot branch: announced again, it starts anew. */
   #steppingAt = -1;
   /** From this many retired instructions on, one at a time. */
-  readonly #stepFrom: number;
+  readonly #ownStepFrom: number;
+  /** Before so many retired instructions, one at a time: see {@link STEPS_AFTER_HOLE}. */
+  #stepUntil = 0;
+  /** Answers that are still to be given again. */
+  readonly #answers: GivenAnswer[];
+  /** The next instruction runs without a look at what it is. */
+  #letsPass: LetPass | undefined;
   #blocks = 0;
   #lastLook = 0;
   #deadline = Number.POSITIVE_INFINITY;
@@ -99,6 +129,7 @@ export class Session {
   readonly #codePages: CodePages;
   readonly #untilFrom: number;
   readonly #fragileStarts: ReadonlySet<number>;
+  readonly #tracer: Tracer | undefined;
   /** The one of them that is being stepped through. */
   #fragile: Block | undefined;
   /** A block that turned out to write to its own bytes, or to a page table, as it ran. */
@@ -111,15 +142,24 @@ export class Session {
   constructor(guest: Guest, options: RunOptions, mode: SessionMode) {
     const { inSlices, resumedAt } = mode;
     this.#guest = guest;
-    this.#stepFrom = mode.stepFrom ?? Number.POSITIVE_INFINITY;
+    this.#ownStepFrom = mode.stepFrom ?? Number.POSITIVE_INFINITY;
+    this.#answers = [...(mode.answers ?? [])];
+    this.#letsPass = mode.letsPass;
     this.#fragileStarts = mode.fragile ?? new Set();
     this.#untils = untilsOf(options);
     this.#untilFrom = mode.untilFrom ?? 0;
     this.#budget = options.instructions ?? DEFAULT_INSTRUCTIONS;
     this.#count = options.count ?? 'auto';
+    this.#ownStopOn = options.stopOn ?? 'loss';
+    guest.observer.lookAtAll(this.#stopOn === 'sensitive');
+    this.#observed = guest.observer.version;
+    const { tracer } = mode;
+    this.#tracer = tracer;
+    guest.counter.onStart = tracer && ((start, retired) => tracer.enter(start, retired));
     // From a block that is not announced the native engine cannot be called back: see the quirk `stale-eip`.
     this.#canRelax =
       guest.counter.retired === 0 &&
+      !tracer &&
       !inSlices &&
       this.#budget === Number.POSITIVE_INFINITY &&
       guest.processor.capabilities.edgeHook;
@@ -127,6 +167,28 @@ export class Session {
     this.#codePages = new CodePages((linear, size) => guest.code(linear, size));
     guest.onBlock = (start, size) => this.#onBlock(start, size);
     if (this.#count === 'never' && this.#canRelax) guest.processor.watch('new');
+  }
+
+  /** While answers are repeated, what ended the runs then ends them again. */
+  get #stopOn(): StopOn {
+    const [next] = this.#answers;
+    return next?.stopOn ?? this.#ownStopOn;
+  }
+
+  /** While answers are repeated, what was stepped then is stepped again, and nothing else. */
+  get #stepFrom(): number {
+    const [next] = this.#answers;
+    return next ? (next.stepFrom ?? Number.POSITIVE_INFINITY) : this.#ownStepFrom;
+  }
+
+  /** One instruction at a time is done here, so that every fault leaves an exact state. */
+  get #isStepped(): boolean {
+    const { retired } = this.#guest.counter;
+    return retired >= this.#stepFrom || retired < this.#stepUntil;
+  }
+
+  get unfinished(): Unfinished {
+    return { letsPass: this.#letsPass, answers: [...this.#answers] };
   }
 
   /** True while blocks are not counted as they run. */
@@ -163,7 +225,8 @@ export class Session {
     const { eip } = processor;
     counter.leave(eip);
     if (guest.mappingChanged) guest.refresh(guest.cpu());
-    if (guest.blocks.isFull) this.#forgetCode();
+    if (this.#isFull) this.#forgetCode();
+    if (guest.observer.version !== this.#observed) this.#followObserver();
     if (guest.limit) return this.#end({ kind: 'engine-limit', ...guest.limit });
     if (this.#untils.has(eip) && !this.#leavingUntil && counter.retired >= this.#untilFrom)
       return this.#end({ kind: 'reached', address: eip });
@@ -173,13 +236,33 @@ export class Session {
     const registers = processor.readRegisters();
     const bytes = guest.code(eip, CODE_BYTES).slice();
     const instruction = decodeInstruction(bytes, eip, guest.state.bits, registers);
-    if (this.#hasToBeSeen(instruction)) {
+    if (this.#letsPass) {
+      if (guest.state.cpl !== 0) {
+        guest.observer.look(situationOf(guest, guest.cpu(), instruction, bytes), counter.retired);
+      }
+      return this.#passAnswered(this.#letsPass, eip, instruction);
+    }
+    // An instruction that cannot be fetched is left to the CPU, which faults.
+    if (this.#hasToBeSeen(eip, instruction) && guest.mayFetch(eip, instruction.length)) {
       if (this.relaxed && needsTime(instruction.sensitivity)) return { type: 'needs-count' };
       return this.#decide(eip, bytes, instruction);
     }
     this.#leavingUntil = false;
-    const steps = counter.retired >= this.#stepFrom || this.#isFragile(eip);
+    const steps = this.#isStepped || this.#isFragile(eip);
     return steps ? this.#step(eip, instruction) : this.#runFrom(eip);
+  }
+
+  /** Another instruction is to be looked at, or one no longer is. */
+  #followObserver(): void {
+    const { processor, observer } = this.#guest;
+    this.#observed = observer.version;
+    if (!this.relaxed) return;
+    processor.forgetStopPoints();
+    processor.dropAll();
+  }
+
+  get #isFull(): boolean {
+    return this.#guest.blocks.isFull || this.#guest.processor.codeBufferIsHigh;
   }
 
   #forgetCode(): void {
@@ -204,65 +287,94 @@ export class Session {
     if (running && !this.#guest.blocks.isUnchanged(running)) this.#fragileBlock = running;
   }
 
-  #hasToBeSeen(instruction: DecodedInstruction): boolean {
-    const { state, watch } = this.#guest;
-    const { sensitivity } = instruction;
+  #hasToBeSeen(eip: number, instruction: DecodedInstruction): boolean {
+    const { state, watch, observer } = this.#guest;
+    const { sensitivity, silent } = instruction;
     if (sensitivity && mustStop(sensitivity, state, watch)) return true;
-    return instruction.memory.some(use => state.notFlat.has(use.segment));
+    if (silent !== undefined && state.cpl !== 0 && observer.wants(silent)) return true;
+    return needsChecks(eip, instruction, state);
   }
 
   #decide(eip: number, bytes: Uint8Array, instruction: DecodedInstruction): SliceEnd | undefined {
     const guest = this.#guest;
     const cpu = guest.cpu();
-    const verdict = evaluate({
-      instruction,
-      bytes,
-      cpu,
-      state: guest.state,
-      platform: guest.entry.platform,
-      model: guest.model,
-      read: (linear, size) => guest.readLinear(linear, size),
-      tsc: () => guest.clock.tsc(guest.counter.retired),
-      random: guest.random,
-      msrs: guest.msrs,
-    });
+    const situation = { ...situationOf(guest, cpu, instruction, bytes), stopOn: this.#stopOn };
+    const verdict = evaluate(situation);
+    const seen = guest.state.cpl === 0 ? undefined : guest.observer.look(situation, guest.counter.retired);
     this.#leavingUntil = false;
+    if (seen && this.#stopOn === 'sensitive' && verdict.type !== 'stop') {
+      return this.#end({ kind: 'sensitive', rule: instruction.silent ?? '', ...seen }, undefined, cpu);
+    }
     switch (verdict.type) {
       case 'stop':
-        return this.#end(verdict.cause, verdict.exception, cpu);
+        return this.#refused(verdict, cpu, instruction);
+      case 'partly':
+        return this.#partly(eip, instruction, verdict.iterations);
       case 'answer':
-        this.#answer(verdict, eip, instruction);
+        this.#apply(verdict.effect, instruction);
         return undefined;
       case 'run':
         return this.#step(eip, instruction);
     }
   }
 
-  #answer(verdict: Extract<Verdict, { type: 'answer' }>, eip: number, instruction: DecodedInstruction): void {
-    const { processor, counter, msrs } = this.#guest;
-    for (const [name, value] of Object.entries(verdict.registers)) {
-      processor.writeRegister(name as keyof typeof verdict.registers, value);
-    }
-    if (verdict.eflags !== undefined) processor.writeFlags(verdict.eflags);
-    const { sensitivity } = instruction;
-    if (sensitivity?.type === 'answered' && sensitivity.what === 'wrmsr') {
-      this.#guest.writeEfer(msrs.read(MSR_EFER));
-      this.#guest.refresh(this.#guest.cpu());
-    }
-    const next = (eip + instruction.length) >>> 0;
-    processor.eip = next;
-    counter.retireOne(next);
+  #refused(
+    { cause, exception, effect }: Extract<Verdict, { type: 'stop' }>,
+    cpu: CpuState,
+    instruction: DecodedInstruction,
+  ): SliceEnd | undefined {
+    const guest = this.#guest;
+    // SDM vol. 3, 4.7: CR2 holds the address; the engine has not seen this access.
+    if (cause.kind === 'page-fault') guest.processor.writeCr2(cause.address);
+    if (effect) guest.apply(effect, instruction.length);
+    return this.#end(cause, exception, effect || cause.kind === 'page-fault' ? guest.cpu() : cpu);
+  }
+
+  /**
+   * Lets the CPU do only so many iterations of the repeated string instruction at EIP; the next turn looks at it again.
+   */
+  #partly(eip: number, instruction: DecodedInstruction, iterations: number): SliceEnd | undefined {
+    const { processor, counter } = this.#guest;
+    const { retired } = counter;
+    const mask = instruction.addressSize === 16 ? 0xffff : 0xffffffff;
+    const { ecx } = processor.readRegisters();
+    const rest = ((ecx & mask) >>> 0) - iterations;
+    let isUnfinished = false;
+    processor.writeRegister('ecx', ((ecx & ~mask) | iterations) >>> 0);
+    const end = this.#step(eip, instruction, () => {
+      const now = processor.readRegisters().ecx;
+      const left = (now & mask) >>> 0;
+      processor.writeRegister('ecx', ((now & ~mask) | ((left + rest) & mask)) >>> 0);
+      const { repeatsWhileZero } = instruction;
+      const isZero = (processor.eflags & FLAG_ZF) !== 0;
+      isUnfinished = left === 0 && (repeatsWhileZero === undefined || repeatsWhileZero === isZero);
+      if (isUnfinished) processor.eip = eip;
+    });
+    if (isUnfinished && !end) counter.rewind(retired, eip);
+    this.#stuck = 0;
+    return end;
+  }
+
+  #apply(effect: Effect, instruction: DecodedInstruction): void {
+    const { state, observer, processor, counter } = this.#guest;
+    if (instruction.silent !== undefined && state.cpl !== 0) observer.add(instruction.silent);
+    counter.begin();
+    this.#tracer?.answer(processor.eip, effect.registers ?? {}, counter.retired);
+    const next = this.#guest.apply(effect, instruction.length);
+    this.#guest.counter.retireOne(instruction.fallsThrough ? next : NO_ADDRESS);
     this.#stuck = 0;
   }
 
   /** Lets the CPU do exactly the instruction at EIP. */
-  #step(eip: number, instruction: DecodedInstruction): SliceEnd | undefined {
+  #step(eip: number, instruction: DecodedInstruction, afterwards?: () => void): SliceEnd | undefined {
     const guest = this.#guest;
     const { processor } = guest;
     const type = instruction.sensitivity?.type;
     const opens = type !== undefined && READS_DESCRIPTORS.has(type);
     // Without a call for every block there is no way to stop after a branch.
-    const watchAll = this.relaxed && !instruction.fallsThrough;
+    const { relaxed } = this;
+    const watchAll = relaxed && !instruction.fallsThrough;
+    const isOutsideRing0 = guest.state.cpl !== 0;
     if (watchAll) processor.watch('every');
     if (this.#stale) processor.drop(eip, eip + instruction.length);
     this.#stale = false;
@@ -271,22 +383,30 @@ export class Session {
     this.#stepping = true;
     this.#steppingAt = instruction.fallsThrough ? eip : -1;
     // Nothing can be fetched there: it faults.
-    const next = instruction.length === 0 ? undefined : (eip + instruction.length) >>> 0;
+    const next =
+      instruction.length === 0 || !guest.mayFetch(eip) ? undefined : (eip + instruction.length) >>> 0;
     const outcome = processor.run(eip, next, instruction.repeated);
     this.#steppingAt = -1;
     this.#stepping = false;
     this.#passing = -1;
     if (opens) guest.guard(true);
     if (watchAll) processor.watch('new');
+    afterwards?.();
     const end = this.#ended(outcome, eip);
-    if (!end && type !== undefined && CHANGES_STATE.has(type)) {
+    if (end) return end;
+    // What has retired is told before the level is another.
+    guest.counter.leave(processor.eip);
+    if (relaxed && !watchAll && isOutsideRing0 && instruction.silent !== undefined && processor.eip !== eip) {
+      guest.observer.add(instruction.silent);
+    }
+    if (type !== undefined && CHANGES_STATE.has(type)) {
       // What is in the tables counts from here on, even if the register keeps its value.
       if (instruction.sensitivity?.type === 'rule' && FLUSHES.has(instruction.sensitivity.rule)) {
         guest.mappingChanged = true;
       }
       guest.refresh(guest.cpu());
     }
-    return end;
+    return undefined;
   }
 
   #runFrom(eip: number): SliceEnd | undefined {
@@ -306,7 +426,9 @@ export class Session {
     this.#entered = 0;
     this.#runningTo = stopAt;
     guest.passTableWrites = false;
-    const outcome = processor.run(eip, this.relaxed ? undefined : stopAt);
+    // Where nothing can be fetched the run faults at once: see the quirk `until-fetches`.
+    const until = this.relaxed || !guest.mayFetch(eip) ? undefined : stopAt;
+    const outcome = processor.run(eip, until);
     guest.passTableWrites = true;
     this.#passing = -1;
     if (this.#restarted) return { type: 'needs-count' };
@@ -348,7 +470,7 @@ export class Session {
       const block = blocks.get(start, size, state.bits);
       this.#codePages.note(block);
       if (start === this.#passing) return false;
-      if (this.#codePages.isDue || blocks.isFull) return true;
+      if (this.#codePages.isDue || this.#isFull) return true;
       return (
         this.#stopIn(block) !== undefined ||
         plannedStop(block, this.#guest) === start ||
@@ -401,7 +523,7 @@ export class Session {
   #holds(block: Block): boolean {
     if (this.#stepping || this.#untils.has(block.start) || this.#fragileStarts.has(block.start)) return true;
     if (++this.#blocks - this.#lastLook >= BLOCKS_PER_LOOK) this.#look();
-    if (this.#sliceOver || this.#guest.mappingChanged || this.#guest.blocks.isFull) return true;
+    if (this.#sliceOver || this.#guest.mappingChanged || this.#isFull) return true;
     if (plannedStop(block, this.#guest) !== undefined) return true;
     for (const until of this.#untils) if (until > block.start && until < block.end) return true;
     const after = this.#guest.counter.retiredAt(block.start) + block.offsets.length;
@@ -435,7 +557,7 @@ export class Session {
     }
     const { counter } = guest;
     if (isFetchedAhead(outcome, guest)) return this.#trapStep();
-    if (counter.retired < this.#stepFrom && !isExact(outcome, guest)) {
+    if (!this.#isStepped && !isExact(outcome, guest)) {
       return this.relaxed ? { type: 'needs-count' } : { type: 'needs-steps', from: counter.retired };
     }
     counter.leave(guest.processor.eip);
@@ -465,7 +587,33 @@ export class Session {
     }
   }
 
-  #end(cause: Cause, exception?: Exception, cpu?: CpuState): SliceEnd {
+  /** The instruction at EIP, as the answer to the Stop before it asks. */
+  #passAnswered(answer: LetPass, eip: number, instruction: DecodedInstruction): SliceEnd | undefined {
+    this.#letsPass = undefined;
+    this.#leavingUntil = false;
+    if (answer.emptyBus) this.#stepUntil = this.#guest.counter.retired + STEPS_AFTER_HOLE;
+    const bus = answer.emptyBus && this.#guest.emptyBus(answer.emptyBus);
+    const end = this.#step(eip, instruction);
+    bus?.remove();
+    return end;
+  }
+
+  /** In a second pass: answers what is met here as it was answered then. */
+  #repeatsAnswer(eip: number): boolean {
+    const [next] = this.#answers;
+    const { counter } = this.#guest;
+    if (!next || next.retired !== counter.retired || next.eip !== eip) return false;
+    this.#answers.shift();
+    this.#guest.observer.lookAtAll(this.#stopOn === 'sensitive');
+    const { continuation } = next;
+    if (continuation.type === 'let-pass') this.#letsPass = continuation;
+    else this.#guest.answer(continuation, next.length);
+    this.#stuck = 0;
+    return true;
+  }
+
+  #end(cause: Cause, exception?: Exception, cpu?: CpuState): SliceEnd | undefined {
+    if (this.#answers.length > 0 && this.#repeatsAnswer(this.#guest.processor.eip)) return undefined;
     return { type: 'stop', stop: this.#stop(cause, exception, cpu) };
   }
 
@@ -475,7 +623,7 @@ export class Session {
     return describeStop(this.#guest, cpu, cause, exception, {
       instructions: counted ? counter.retired : 0,
       counted,
-      trail: counted ? counter.trail(cpu.eip) : [cpu.eip],
+      trail: counted ? counter.trail(linearEip(cpu)) : [linearEip(cpu)],
     });
   }
 }

@@ -1,11 +1,14 @@
 /** Makes a Stop from a cause: adds everything that a report needs of the machine's state at that moment. */
 import { MAX_INSTRUCTION_SIZE, makeBlock } from './blocks.ts';
-import type { CpuState } from './cpu-state.ts';
+import { type CpuState, linearEip } from './cpu-state.ts';
 import type { Guest } from './guest.ts';
 import { decodeInstruction } from './instructions.ts';
 import { nearRegions } from './memory.ts';
-import { accessProblem, EFER_NXE, pagingIsOn, walk } from './paging.ts';
+import { operandOf } from './operand.ts';
+import type { Operand } from './operands/types.ts';
+import { accessProblem, EFER_NXE, type PageFaultProblem, pagingIsOn, walk } from './paging.ts';
 import { deliveryOf } from './sensitive/index.ts';
+import { situationOf } from './situation.ts';
 import type { Access, Cause, CodeWindow, Exception, Stop, StopInstruction } from './stop.ts';
 import type { RefusedAccess } from './unicorn/processor.ts';
 
@@ -13,6 +16,15 @@ import type { RefusedAccess } from './unicorn/processor.ts';
 const BYTES_BEFORE = 64;
 const BYTES_AFTER = 32;
 const PAGE_SIZE = 4096;
+/** Bytes of code that a situation shows. */
+const CODE_BYTES = 32;
+/** Stops that say nothing about the instruction they stand at. */
+const NOT_ABOUT_THE_INSTRUCTION: ReadonlySet<Cause['kind']> = new Set([
+  'reached',
+  'budget',
+  'timeout',
+  'interrupted',
+]);
 
 export interface Counted {
   readonly instructions: number;
@@ -28,13 +40,16 @@ export function describeStop(
   counted: Counted,
 ): Stop {
   const instruction = instructionAt(guest, cpu);
+  const operand = NOT_ABOUT_THE_INSTRUCTION.has(cause.kind) ? undefined : operandAt(guest, cpu);
   const common = {
     cpu,
-    code: codeWindow(guest, cpu, counted.trail.at(-1) ?? cpu.eip, instruction?.bytes.length ?? 0),
+    code: codeWindow(guest, cpu, counted.trail.at(-1) ?? linearEip(cpu), instruction?.bytes.length ?? 0),
     instructions: counted.instructions,
     counted: counted.counted,
     trail: counted.trail,
+    observations: guest.observer.list(counted.counted),
     ...(instruction ? { instruction } : {}),
+    ...(operand ? { operand } : {}),
     ...(exception
       ? {
           exception,
@@ -48,20 +63,28 @@ export function describeStop(
 }
 
 function instructionAt(guest: Guest, cpu: CpuState): StopInstruction | undefined {
-  const bytes = guest.readLinear(cpu.eip, MAX_INSTRUCTION_SIZE);
+  const address = linearEip(cpu);
+  const bytes = guest.readLinear(address, MAX_INSTRUCTION_SIZE);
   if (bytes.length === 0) return undefined;
-  const { length, valid } = decodeInstruction(bytes, cpu.eip, guest.state.bits, cpu.registers);
-  return { address: cpu.eip, bytes: bytes.subarray(0, valid ? length : Math.max(length, 1)) };
+  const { length, valid } = decodeInstruction(bytes, address, guest.state.bits, cpu.registers);
+  return { address, bytes: bytes.subarray(0, valid ? length : Math.max(length, 1)) };
+}
+
+function operandAt(guest: Guest, cpu: CpuState): Operand | undefined {
+  const address = linearEip(cpu);
+  const bytes = guest.readLinear(address, CODE_BYTES);
+  if (bytes.length === 0) return undefined;
+  const instruction = decodeInstruction(bytes, address, guest.state.bits, cpu.registers);
+  return instruction.valid ? operandOf(situationOf(guest, cpu, instruction, bytes)) : undefined;
 }
 
 function codeWindow(guest: Guest, cpu: CpuState, block: number, length: number): CodeWindow {
-  const end = cpu.eip + length + BYTES_AFTER;
-  let blockStart = cpu.eip;
-  if (block < cpu.eip) {
-    const { offsets } = makeBlock(block, cpu.eip - block, guest.state.bits, (at, size) =>
-      guest.code(at, size),
-    );
-    const first = offsets.find(offset => block + offset >= cpu.eip - BYTES_BEFORE);
+  const eip = linearEip(cpu);
+  const end = eip + length + BYTES_AFTER;
+  let blockStart = eip;
+  if (block < eip) {
+    const { offsets } = makeBlock(block, eip - block, guest.state.bits, (at, size) => guest.code(at, size));
+    const first = offsets.find(offset => block + offset >= eip - BYTES_BEFORE);
     if (first !== undefined) blockStart = block + first;
   }
   return { blockStart, bytes: guest.readLinear(blockStart, end - blockStart) };
@@ -72,11 +95,12 @@ export function causeOfPageFault(guest: Guest, cpu: CpuState, errorCode: number)
   const address = cpu.control.cr2;
   const read = (physical: number): number | undefined => guest.memory.read32(physical);
   const result = walk(address, cpu.control, read);
-  const inCode = address >= cpu.eip && address < cpu.eip + MAX_INSTRUCTION_SIZE;
+  const eip = linearEip(cpu);
+  const inCode = address >= eip && address < eip + MAX_INSTRUCTION_SIZE;
   const fetch =
     (errorCode & 0x10) !== 0 ||
     (inCode &&
-      (address === cpu.eip || address % PAGE_SIZE === 0) &&
+      (address === eip || address % PAGE_SIZE === 0) &&
       accessProblem(result, 'fetch', cpu.cpl, cpu.control) !== undefined);
   const access: Access = fetch ? 'fetch' : (errorCode & 2) !== 0 ? 'write' : 'read';
   return {
@@ -105,13 +129,25 @@ export function firstRefused(
 ): { readonly address: number; readonly size: number } | undefined {
   const page = address - (address % PAGE_SIZE);
   if (address - page >= MAX_INSTRUCTION_SIZE + 1) return undefined;
-  const bytes = guest.readLinear(cpu.eip, MAX_INSTRUCTION_SIZE);
-  for (const use of decodeInstruction(bytes, cpu.eip, guest.state.bits, cpu.registers).memory) {
+  const eip = linearEip(cpu);
+  const bytes = guest.readLinear(eip, MAX_INSTRUCTION_SIZE);
+  for (const use of decodeInstruction(bytes, eip, guest.state.bits, cpu.registers).memory) {
     const start = ((cpu.segments[use.segment].descriptor?.base ?? 0) + use.offset) >>> 0;
     const end = start + use.size;
     if (start < page && address < end) return { address: page, size: end - page };
   }
   return undefined;
+}
+
+/** The error code of a #PF: SDM vol. 3, 4.7. */
+export function pageFaultError(problem: PageFaultProblem, access: Access, cpu: CpuState): number {
+  return (
+    (problem === 'not-present' ? 0 : FAULT.protection) |
+    (access === 'write' ? FAULT.write : 0) |
+    (cpu.cpl === 3 ? FAULT.user : 0) |
+    (problem === 'reserved-bit' ? FAULT.reserved : 0) |
+    (access === 'fetch' && (cpu.control.efer & EFER_NXE) !== 0 ? FAULT.fetch : 0)
+  );
 }
 
 /**
@@ -128,13 +164,7 @@ export function behindTables(
   const result = walk(address, cpu.control, physical => guest.memory.read32(physical));
   const problem = accessProblem(result, access, cpu.cpl, cpu.control);
   if (problem === undefined) return { ...refused, address: result.physical ?? address };
-  const errorCode =
-    (problem === 'not-present' ? 0 : FAULT.protection) |
-    (access === 'write' ? FAULT.write : 0) |
-    (cpu.cpl === 3 ? FAULT.user : 0) |
-    (problem === 'reserved-bit' ? FAULT.reserved : 0) |
-    (access === 'fetch' && (cpu.control.efer & EFER_NXE) !== 0 ? FAULT.fetch : 0);
-  return { exception: { vector: PAGE_FAULT, errorCode }, address };
+  return { exception: { vector: PAGE_FAULT, errorCode: pageFaultError(problem, access, cpu) }, address };
 }
 
 /** An access that the engine refused: a hole, the loader's guarded pages, or a write to ROM. */

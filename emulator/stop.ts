@@ -4,6 +4,8 @@
  */
 import type { CpuState, Ring } from './cpu-state.ts';
 import type { RegionOwner } from './entry-state.ts';
+import type { Comparison, Observation } from './observation.ts';
+import type { Operand } from './operands/types.ts';
 import type { Descriptor, SegmentName } from './segmentation.ts';
 
 /** An exception as the CPU raises it. */
@@ -42,6 +44,8 @@ export interface StopCommon {
   readonly delivery?: Delivery;
   /** Absent where the bytes at EIP cannot be read. */
   readonly instruction?: StopInstruction;
+  /** What it was about to do, where that is more than its bytes say. */
+  readonly operand?: Operand;
   readonly code: CodeWindow;
   /** Instructions retired before the stop; a repeated string instruction counts once. */
   readonly instructions: number;
@@ -49,6 +53,8 @@ export interface StopCommon {
   readonly counted: boolean;
   /** Linear addresses of the starts of the last blocks (at most 32), oldest first; the last holds the instruction. */
   readonly trail: readonly number[];
+  /** Silent instructions that ran outside ring 0, in the order of their first places. */
+  readonly observations: readonly Observation[];
 }
 
 /** A privilege rule of `emulator/privilege/` by its id, e.g. `cli`. */
@@ -112,6 +118,8 @@ export type Cause =
     }
   | FlagsLost<'popf'>
   | FlagsLost<'iret'>
+  /** A silent instruction outside ring 0, with `stopOn: 'sensitive'`. */
+  | ({ readonly kind: 'sensitive'; readonly rule: RuleId } & Comparison)
   | {
       readonly kind: 'segment-load';
       readonly register: SegmentName | 'ldtr' | 'tr';
@@ -197,14 +205,7 @@ export type SegmentLoadProblem =
   | 'no-ldt';
 
 /** Why an engine could not follow the guest, rather than the guest going wrong. */
-export type EngineLimit =
-  | 'paging-not-identity'
-  | 'segment-base'
-  | 'real-mode'
-  | 'virtual-8086'
-  | 'fast-call'
-  | 'unexpected-error'
-  | 'no-progress';
+export type EngineLimit = 'paging-not-identity' | 'real-mode' | 'unexpected-error' | 'no-progress';
 
 export type StopKind = Cause['kind'];
 export type Stop = { [K in Cause['kind']]: StopCommon & Extract<Cause, { kind: K }> }[Cause['kind']];

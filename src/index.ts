@@ -1,5 +1,8 @@
 /** Every public name of startup32, once. */
 
+export type { Answer, AnswerKind } from '../boot-protocols/answers/index.ts';
+export type { HostAction, HostAnswer, HostName } from '../boot-protocols/hosts/index.ts';
+export { HOST_NAMES, hostAnswer, hostAnswerToFault } from '../boot-protocols/hosts/index.ts';
 export { findProtocol, PROTOCOLS } from '../boot-protocols/index.ts';
 export type {
   BootOptions,
@@ -11,17 +14,37 @@ export type {
 } from '../boot-protocols/protocol.ts';
 export { DEFAULT_MEMORY, ProtocolError } from '../boot-protocols/protocol.ts';
 export type * from '../emulator/cpu-state.ts';
+export type { Effect } from '../emulator/effect.ts';
 export type * from '../emulator/entry-state.ts';
-export { Machine, type MachineOptions, type RunOptions } from '../emulator/machine.ts';
-export type { PrivilegeRule, RuleClass } from '../emulator/privilege/index.ts';
-export { findRule, PRIVILEGE_RULES } from '../emulator/privilege/index.ts';
+export type { FlagName, FlagRow } from '../emulator/flags.ts';
+export { type Continuation, Machine, type MachineOptions, type RunOptions } from '../emulator/machine.ts';
+export type * from '../emulator/observation.ts';
+export type * from '../emulator/operands/types.ts';
+export type {
+  InstructionForm,
+  Outcome,
+  PrivilegeContext,
+  PrivilegeRule,
+  RuleClass,
+  RuledInstruction,
+  RuleResult,
+} from '../emulator/privilege/index.ts';
+export { findRule, PRIVILEGE_RULES, ruleOfInstruction } from '../emulator/privilege/index.ts';
+export type { StopOn } from '../emulator/run-options.ts';
 export type { Descriptor, SegmentName, SegmentRegister } from '../emulator/segmentation.ts';
 export type * from '../emulator/stop.ts';
+export {
+  createTraceHash,
+  formatTraceEvent,
+  type TraceEvent,
+  type TraceHash,
+  type TraceSink,
+} from '../emulator/trace.ts';
 export type { EngineName, UnicornLibrary } from '../emulator/unicorn/api.ts';
 export { EngineError, type EngineErrorCode } from '../emulator/unicorn/errors.ts';
 export { type EngineChoice, loadUnicorn } from '../emulator/unicorn/load.ts';
 export type { BootRequest, ReportOptions } from './boot.ts';
-export { boot, report } from './boot.ts';
+export { boot, report, reportTraps } from './boot.ts';
 export type * from './kernel-image/index.ts';
 export { createSymbolizer, KernelImageError, readKernelImage } from './kernel-image/index.ts';
 export type { FileSource, LoadOptions } from './load-image.ts';
@@ -34,3 +57,6 @@ export type { ReportContext } from './report/json.ts';
 export { stopReport } from './report/json.ts';
 export type { StopReport } from './report/stop-report.ts';
 export { type TextOptions, textReport } from './report/text.ts';
+export type { TrapReport, TrapsReport } from './report/traps-report.ts';
+export { trapsText } from './report/traps-text.ts';
+export { runThroughTraps, type Trap, type TrapsEnd, type TrapsOptions, type TrapsResult } from './traps.ts';

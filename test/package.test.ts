@@ -26,6 +26,7 @@ it('has the command, the library, the engine with its licence, the schema and th
       'dist/src/index.js',
       'dist/src/index.d.ts',
       'dist/src/report/stop.schema.json',
+      'dist/src/report/traps.schema.json',
       'dist/emulator/unicorn/unicorn-x86.generated.js',
       'dist/emulator/unicorn/unicorn-x86.LICENSE',
       'images/native/native.elf',

@@ -3,64 +3,30 @@
  * interrupts_and_traps.c, hypercalls.c, tools/lguest/lguest.c (emulate_insn).
  */
 import type { Stop } from '../../emulator/stop.ts';
+import { hostAnswer } from '../hosts/index.ts';
+import { LGUEST_GATE_CLOSED } from '../hosts/lguest.ts';
 import type { Reaction } from '../protocol.ts';
 import {
   type AdviceTable,
   isVmCall,
   KEEP_SEGMENTS,
   moreMemory,
-  PRIVILEGED,
   type ReactionTable,
-  sameFor,
-  spellException,
+  reactionOf,
+  reflectedBy,
+  rulesOf,
 } from '../reactions.ts';
 import { LGUEST_INIT, LGUEST_TRAP_ENTRY, lguestHypercallName, lguestImplements } from './hypercalls.ts';
 
-const EMULATE_INSN = 'Linux 4.13 tools/lguest/lguest.c, emulate_insn';
 const HANDLE_TRAP = 'Linux 4.13 drivers/lguest/x86/core.c, lguest_arch_handle_trap';
 
-/** No handler is set before the kernel's first LHCALL_LOAD_IDT_ENTRY. */
-function reflected(stop: Stop): Reaction {
-  const vector = stop.exception?.vector ?? 13;
-  return {
-    outcome: 'kills',
-    sentence: `lguest does not emulate this: it hands ${spellException(stop.exception)} to the guest's own handler, and before the guest has set one the host kills it ("unhandled trap ${vector}").`,
-    citation: HANDLE_TRAP,
-  };
-}
+const reflected = reflectedBy('lguest');
 
 /** emulate_insn only looks at code of ring 1. */
 const emulated =
-  (reaction: Reaction) =>
+  (rule: string) =>
   (stop: Stop): Reaction =>
-    stop.cpu.cpl === 1 ? reaction : reflected(stop);
-
-const PORT_READ: Reaction = {
-  outcome: 'emulates',
-  sentence:
-    'lguest emulates in: a port that is not there reads as all ones, and the guest goes on (the launcher answers port 0x64 and PCI configuration).',
-  citation: EMULATE_INSN,
-};
-
-const PORT_WRITE: Reaction = {
-  outcome: 'emulates',
-  sentence: 'lguest emulates out: outside PCI configuration the write is dropped, and the guest goes on.',
-  citation: EMULATE_INSN,
-};
-
-const SKIPPED: Reaction = {
-  outcome: 'skips',
-  sentence:
-    'lguest skips cli since Linux 2.6.34 (commit 5094aeafbbd) and the guest goes on; an older host kills it.',
-  citation: EMULATE_INSN,
-};
-
-const DROPPED: Reaction = {
-  outcome: 'nothing',
-  sentence:
-    "The CPU goes on without a fault and without the change: lguest never hears of it. The real IF stays 1; lguest keeps the guest's own in lguest_data.irq_enabled.",
-  citation: 'SDM vol. 2, POPF and IRET; Linux 4.13 include/linux/lguest.h',
-};
+    stop.cpu.cpl === 1 ? reactionOf(hostAnswer('lguest', rule)) : reflected(stop);
 
 const NO_FLAT: Reaction = {
   outcome: 'kills',
@@ -69,16 +35,8 @@ const NO_FLAT: Reaction = {
   citation: HANDLE_TRAP,
 };
 
-/** As a hypercall vmcall had four releases. */
 const invalidOpcode = (stop: Stop): Reaction =>
-  isVmCall(stop)
-    ? {
-        outcome: 'kills',
-        sentence:
-          'lguest of Linux 4.13 takes hypercalls by int $0x1f and hands this #UD to the guest\'s own handler; before the guest has set one the host kills it ("unhandled trap 6"). Only hosts of Linux 2.6.30 to 2.6.33 rewrite vmcall as int $0x1f.',
-        citation: HANDLE_TRAP,
-      }
-    : reflected(stop);
+  isVmCall(stop) ? reactionOf(hostAnswer('lguest', 'vmcall')) : reflected(stop);
 
 function hypercall(stop: Stop): Reaction {
   if (stop.kind !== 'hypercall') return reflected(stop);
@@ -103,14 +61,10 @@ function hypercall(stop: Stop): Reaction {
 
 export const LGUEST_REACTIONS: ReactionTable = {
   rules: {
-    ...sameFor(PRIVILEGED, reflected),
-    cli: emulated(SKIPPED),
-    in: emulated(PORT_READ),
-    out: emulated(PORT_WRITE),
-    // emulate_insn knows neither: only cli, in and out.
-    ...sameFor(['sti', 'ins', 'outs'], reflected),
-    popf: DROPPED,
-    iret: DROPPED,
+    ...rulesOf('lguest'),
+    cli: emulated('cli'),
+    in: emulated('in'),
+    out: emulated('out'),
   },
   kinds: {
     'segment-access': NO_FLAT,
@@ -120,12 +74,7 @@ export const LGUEST_REACTIONS: ReactionTable = {
         "Before the guest's first LHCALL_NEW_PGTABLE lguest maps all guest memory 1:1 on demand; an address beyond it kills the guest.",
       citation: 'Linux 4.13 drivers/lguest/page_tables.c',
     },
-    'software-interrupt': {
-      outcome: 'kills',
-      sentence:
-        "The gate is not open to ring 1: the CPU raises #GP with the vector in its error code, and lguest hands that to the guest's handler for vector 13; without one the host kills the guest.",
-      citation: 'Linux 4.13 drivers/lguest/interrupts_and_traps.c',
-    },
+    'software-interrupt': reactionOf(LGUEST_GATE_CLOSED),
     'invalid-opcode': invalidOpcode,
     hypercall,
     halt: {

@@ -4,7 +4,16 @@ import { PRIVILEGED_RULES } from './privileged.ts';
 import type { PrivilegeRule } from './rule.ts';
 import { SILENT_RULES } from './silent.ts';
 
-export type { PrivilegeContext, PrivilegeRule, RuleClass } from './rule.ts';
+export { type RuledInstruction, ruleOfCode, ruleOfInstruction } from './opcodes.ts';
+export type {
+  InstructionForm,
+  Outcome,
+  PrivilegeContext,
+  PrivilegeRule,
+  RuleClass,
+  RuleResult,
+} from './rule.ts';
+export { resultOf } from './rule.ts';
 
 export const PRIVILEGE_RULES: readonly PrivilegeRule[] = [
   ...PRIVILEGED_RULES,

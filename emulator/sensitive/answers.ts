@@ -3,7 +3,9 @@ import { FLAG_AF, FLAG_CF, FLAG_OF, FLAG_PF, FLAG_SF, FLAG_ZF } from '../flags.t
 import { findRule } from '../privilege/index.ts';
 import type { Sensitivity } from '../sensitivity.ts';
 import { isReservedEfer, MSR_EFER } from './efer.ts';
+import { isRefusedMsr } from './msr-writes.ts';
 import {
+  answered,
   generalProtection,
   INVALID_OPCODE,
   type ModelSpecificRegisters,
@@ -39,11 +41,10 @@ function random(s: Situation): Verdict {
   const old = s.cpu.registers[generalRegister];
   const merged = operandSize === 16 ? ((old & 0xffff0000) | (value & 0xffff)) >>> 0 : value;
   // CF = 1: a value was ready; the other arithmetic flags are cleared. SDM vol. 2, RDRAND.
-  return {
-    type: 'answer',
+  return answered({
     registers: { [generalRegister]: merged },
     eflags: ((s.cpu.eflags & ~ARITHMETIC) | FLAG_CF) >>> 0,
-  };
+  });
 }
 
 /** Merges into a register file that `rdmsr` and `wrmsr` see; the TSC is virtual time plus what was written to it. */
@@ -62,21 +63,20 @@ export class MsrFile implements ModelSpecificRegisters {
 const ANSWERS: Readonly<Record<Answered, (s: Situation) => Verdict>> = {
   cpuid(s) {
     const { eax, ebx, ecx, edx } = s.model.cpuid(s.cpu.registers.eax, s.cpu.registers.ecx);
-    return { type: 'answer', registers: { eax, ebx, ecx, edx } };
+    return answered({ registers: { eax, ebx, ecx, edx } });
   },
   rdtsc: s =>
     guarded(s, 'rdtsc', () => {
       const tsc = s.tsc() + s.msrs.read(MSR_TSC);
-      return { type: 'answer', registers: { eax: low(tsc), edx: high(tsc) } };
+      return answered({ registers: { eax: low(tsc), edx: high(tsc) } });
     }),
   rdtscp: s =>
     s.model.hasRdtscp
       ? guarded(s, 'rdtsc', () => {
           const tsc = s.tsc() + s.msrs.read(MSR_TSC);
-          return {
-            type: 'answer',
+          return answered({
             registers: { eax: low(tsc), edx: high(tsc), ecx: low(s.msrs.read(MSR_TSC_AUX)) },
-          };
+          });
         })
       : undefinedOpcode,
   rdrand: random,
@@ -85,20 +85,37 @@ const ANSWERS: Readonly<Record<Answered, (s: Situation) => Verdict>> = {
     guarded(s, 'rdmsr', () => {
       const index = s.cpu.registers.ecx;
       const value = index === MSR_TSC ? s.tsc() + s.msrs.read(MSR_TSC) : s.msrs.read(index);
-      return { type: 'answer', registers: { eax: low(value), edx: high(value) } };
+      return answered({ registers: { eax: low(value), edx: high(value) } });
     }),
   wrmsr: s =>
     guarded(s, 'wrmsr', () => {
       const { eax, ecx, edx } = s.cpu.registers;
       const value = (BigInt(edx) << 32n) | BigInt(eax);
-      if (ecx === MSR_EFER && isReservedEfer(value, s.model))
-        return stop({ kind: 'exception' }, generalProtection(0));
+      const isRefused = ecx === MSR_EFER ? isReservedEfer(value, s.model) : isRefusedMsr(ecx, value);
+      if (isRefused) return stop({ kind: 'exception' }, generalProtection(0));
+      if (ecx === MSR_EFER) return answered({ control: { efer: low(value) } });
       s.msrs.write(ecx, ecx === MSR_TSC ? value - s.tsc() : value);
-      return { type: 'answer', registers: {} };
+      return answered({});
     }),
-  rdpmc: s => guarded(s, 'rdpmc', () => ({ type: 'answer', registers: { eax: 0, edx: 0 } })),
+  rdpmc: s => guarded(s, 'rdpmc', () => answered({ registers: { eax: 0, edx: 0 } })),
   // CR4.OSXSAVE cannot be set on these models: #UD.
   xgetbv: () => undefinedOpcode,
 };
 
-export const answer = (s: Situation, what: Answered): Verdict => ANSWERS[what](s);
+/** Whether the model has the instruction; RDTSCP and random numbers look themselves. */
+function exists({ model }: Situation, what: Answered): boolean {
+  switch (what) {
+    case 'rdtsc':
+      return model.hasTsc;
+    case 'rdmsr':
+    case 'wrmsr':
+      return model.hasMsrs;
+    case 'rdpmc':
+      return model.hasRdpmc;
+    default:
+      return true;
+  }
+}
+
+export const answer = (s: Situation, what: Answered): Verdict =>
+  exists(s, what) ? ANSWERS[what](s) : undefinedOpcode;

@@ -1,7 +1,8 @@
 /** What decides whether a sensitive instruction can simply run: a few bits of CPU state that change rarely. */
 import type { CpuState, Ring } from '../cpu-state.ts';
-import { FLAG_VM, iopl } from '../flags.ts';
+import { FLAG_AC, FLAG_VM, iopl } from '../flags.ts';
 import type { CodeBits } from '../instructions.ts';
+import { CR0_PG } from '../paging.ts';
 import { findRule } from '../privilege/index.ts';
 import { isFlat, isReadable, isWritable, SEGMENT_NAMES, type SegmentName } from '../segmentation.ts';
 import type { Sensitivity } from '../sensitivity.ts';
@@ -13,12 +14,26 @@ export interface PrivilegeState {
   readonly iopl: number;
   readonly cr0: number;
   readonly cr4: number;
+  /** EFLAGS.VM. */
+  readonly vm86: boolean;
   /** The GDTR names no table. */
   readonly noGdt: boolean;
   /** Segments through which an access can fault: not flat, or flat and not writable (CS: not readable). */
   readonly notFlat: ReadonlySet<SegmentName>;
   readonly bits: CodeBits;
+  /** Of CS, when it ends before 4 GiB: fetches and branches are checked against it. */
+  readonly codeLimit: number | undefined;
+  /** Base of CS: what code addresses are more than offsets. */
+  readonly codeBase: number;
+  /** CR0.AM and EFLAGS.AC at CPL 3: every access is checked. */
+  readonly alignment: boolean;
 }
+
+/** SDM vol. 3, 2.5. */
+const CR0_AM = 1 << 18;
+const CR4_DE = 1 << 3;
+const CR4_UMIP = 1 << 11;
+const NO_LIMIT = 0xffffffff;
 
 /** A GDT needs room for one descriptor after the null one (SDM vol. 3, 3.5.1). */
 const SMALLEST_GDT_LIMIT = 15;
@@ -33,17 +48,40 @@ export function privilegeState(cpu: CpuState): PrivilegeState {
   );
   const noGdt = cpu.gdtr.limit < SMALLEST_GDT_LIMIT;
   const code = cpu.segments.cs.descriptor;
-  const bits: CodeBits = (cpu.eflags & FLAG_VM) !== 0 || !code?.big ? 16 : 32;
+  const vm86 = (cpu.eflags & FLAG_VM) !== 0;
+  const bits: CodeBits = vm86 || !code?.big ? 16 : 32;
   const level = iopl(cpu.eflags);
   const mask = SEGMENT_NAMES.reduce((m, name, i) => (notFlat.has(name) ? m | (1 << i) : m), 0);
-  const key =
+  const alignment = cpu.cpl === 3 && (cpu.control.cr0 & CR0_AM) !== 0 && (cpu.eflags & FLAG_AC) !== 0;
+  const end = code?.limit ?? NO_LIMIT;
+  const codeLimit = end === NO_LIMIT ? undefined : end;
+  const low =
     cpu.cpl |
     (level << 2) |
     (noGdt ? 1 << 4 : 0) |
     (bits === 16 ? 1 << 5 : 0) |
     (mask << 6) |
-    (cr4Bits(cpu.control.cr4) << 12);
-  return { key, cpl: cpu.cpl, iopl: level, cr0: cpu.control.cr0, cr4: cpu.control.cr4, noGdt, notFlat, bits };
+    (cr4Bits(cpu.control.cr4) << 12) |
+    (vm86 ? 1 << 17 : 0) |
+    (alignment ? 1 << 18 : 0) |
+    ((cpu.control.cr4 & CR4_DE) !== 0 ? 1 << 19 : 0);
+  // Beyond the 32 bits of the others: a double has room for both.
+  const key = low + (codeLimit === undefined ? 0 : (codeLimit + 1) * 2 ** 20);
+  const { cr0, cr4 } = cpu.control;
+  return {
+    key,
+    cpl: cpu.cpl,
+    iopl: level,
+    cr0,
+    cr4,
+    vm86,
+    noGdt,
+    notFlat,
+    bits,
+    codeLimit,
+    codeBase: code?.base ?? 0,
+    alignment,
+  };
 }
 
 /** CR4 bits that privilege rules look at: VME, PVI, TSD (2:0), PCE (8), UMIP (11). SDM vol. 3, 2.5. */
@@ -60,17 +98,36 @@ export interface Watch {
 /** Seen at CPL 0 too: they end the run, or change what the Machine has to know. */
 const AT_EVERY_LEVEL = new Set(['hlt', 'mov-to-cr', 'lgdt', 'lmsw', 'xsetbv']);
 
+const PORTS: ReadonlySet<string> = new Set(['in', 'out', 'ins', 'outs']);
+
+/** Kept to ring 0 by CR4.UMIP: SDM vol. 3, 2.5. */
+export const UMIP_RULES: ReadonlySet<string> = new Set(['sgdt', 'sidt', 'sldt', 'str', 'smsw']);
+
+export const isUmipFault = (state: PrivilegeState): boolean =>
+  state.cpl !== 0 && (state.cr4 & CR4_UMIP) !== 0;
+
 /** Whether the run has to stop before an instruction of this kind, in this state. */
 export function mustStop(sensitivity: Sensitivity, state: PrivilegeState, watch: Watch): boolean {
   switch (sensitivity.type) {
     case 'rule':
       if (AT_EVERY_LEVEL.has(sensitivity.rule)) return true;
+      if (sensitivity.rule === 'pushf' || PORTS.has(sensitivity.rule)) {
+        if (state.vm86) return true;
+        if (sensitivity.rule === 'pushf') return false;
+      }
+      if (sensitivity.rule === 'smsw') return true;
+      if (UMIP_RULES.has(sensitivity.rule)) return isUmipFault(state);
+      // DR4 and DR5 do not exist then, and engines have them.
+      if (sensitivity.rule.endsWith('-dr') && (state.cr4 & CR4_DE) !== 0) return true;
       if (sensitivity.rule === 'invlpg' && watch.mappingChanges) return true;
       return findRule(sensitivity.rule)?.applies(state) ?? false;
     case 'segment-prefix':
       return sensitivity.register === 'cs' || state.notFlat.has(sensitivity.register);
     case 'descriptor-read':
       return watch.descriptorReads;
+    case 'enter':
+      // What it looks at is there, where all memory is.
+      return (state.cr0 & CR0_PG) !== 0 || state.notFlat.has('ss');
     default:
       return true;
   }

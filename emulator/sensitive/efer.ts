@@ -8,6 +8,6 @@ const EFER_SCE = 1;
 
 /** Whether WRMSR to EFER with this value is #GP(0): a reserved bit, or one that the model lacks. */
 export function isReservedEfer(value: bigint, model: CpuModel): boolean {
-  const known = BigInt(EFER_NXE | (model.longMode ? EFER_LME | EFER_SCE : 0));
+  const known = BigInt((model.hasNx ? EFER_NXE : 0) | (model.longMode ? EFER_LME | EFER_SCE : 0));
   return (value & ~known) !== 0n;
 }

@@ -1,8 +1,7 @@
 /** POPF and IRET: what EFLAGS they ask for, and what they get. */
-import { FLAG_IF, FLAG_NT, FLAG_VM, flagsAfterPop, iopl } from '../flags.ts';
+import { FLAG_IF, FLAG_VM, iopl, poppedFlags } from '../flags.ts';
 import type { FlagChange } from '../stop.ts';
-import { codeReturn } from './segments.ts';
-import { RUN, readWord, type Situation, stop, type Verdict } from './verdict.ts';
+import { generalProtection, RUN, readWord, type Situation, stop, type Verdict } from './verdict.ts';
 
 /** The stack slot `index` (of the operand's size) above the stack pointer. */
 export function stackSlot(s: Situation, index: number): number | undefined {
@@ -30,29 +29,42 @@ function lostFlags(current: number, requested: number, resulting: number): FlagC
   return lost;
 }
 
-function silentLoss(s: Situation, kind: 'popf' | 'iret', image: number): Verdict {
+const CR4_VME = 1;
+
+/** Flags asked for and not given, unless the run is told to stop at faults alone. */
+export function loadFlags(s: Situation, kind: 'popf' | 'iret', image: number): Verdict {
   const current = s.cpu.eflags;
   const { operandSize } = s.instruction;
-  const requested = operandSize === 16 ? ((current & 0xffff0000) | (image & 0xffff)) >>> 0 : image;
-  const resulting = flagsAfterPop(current, requested, s.cpu.cpl, operandSize, kind);
+  const requested = requestedFlags(s, image);
+  const context = {
+    cpl: s.cpu.cpl,
+    operandSize,
+    vm86: (current & FLAG_VM) !== 0,
+    vme: (s.cpu.control.cr4 & CR4_VME) !== 0,
+  };
+  const outcome = poppedFlags(kind, context, current, requested);
+  if (outcome.kind === 'fault') {
+    return stop({ kind: 'iopl-sensitive-instruction', rule: kind }, generalProtection(0));
+  }
+  const resulting = outcome.value;
   const lost = lostFlags(current, requested, resulting);
-  return lost.length === 0
+  return lost.length === 0 || s.stopOn === 'fault'
     ? RUN
     : stop({ kind, rule: kind, operandSize, current, requested, resulting, lost });
 }
 
+/** EFLAGS as the image on the stack asks for it: a 16-bit image has no upper word. */
+export const requestedFlags = (s: Situation, image: number): number =>
+  s.instruction.operandSize === 16 ? ((s.cpu.eflags & 0xffff0000) | (image & 0xffff)) >>> 0 : image;
+
 export function popf(s: Situation): Verdict {
   const image = stackSlot(s, 0);
-  return image === undefined ? RUN : silentLoss(s, 'popf', image);
+  return image === undefined ? RUN : loadFlags(s, 'popf', image);
 }
 
-export function iret(s: Situation): Verdict {
-  // SDM vol. 2, IRET: a nested task returns by its TSS, and ring 0 may return to virtual-8086 mode; neither looks at CS.
-  if ((s.cpu.eflags & FLAG_NT) !== 0) return RUN;
+/** CS and the flags of IRET's frame; `undefined` where they cannot be read. */
+export function iretSlots(s: Situation): { readonly selector: number; readonly flags: number } | undefined {
   const selector = stackSlot(s, 1);
-  const image = stackSlot(s, 2);
-  if (selector === undefined || image === undefined) return RUN;
-  if (s.cpu.cpl === 0 && s.instruction.operandSize === 32 && (image & FLAG_VM) !== 0) return RUN;
-  const code = codeReturn(s, selector & 0xffff);
-  return code.type === 'stop' ? code : silentLoss(s, 'iret', image);
+  const flags = stackSlot(s, 2);
+  return selector === undefined || flags === undefined ? undefined : { selector: selector & 0xffff, flags };
 }

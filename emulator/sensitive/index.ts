@@ -1,17 +1,39 @@
 /** Decides what becomes of the instruction at EIP. One evaluator for each kind of sensitivity. */
 
+import { FLAG_VIF, FLAG_VIP } from '../flags.ts';
 import { decodeInstruction } from '../instructions.ts';
 import { findRule } from '../privilege/index.ts';
 import type { Sensitivity } from '../sensitivity.ts';
 import { answer } from './answers.ts';
-import { controlRegisterWrite } from './control-registers.ts';
-import { iret, popf, stackSlot } from './flags.ts';
+import { checkBranch, checkFetch } from './code-limit.ts';
+import { controlRegisterWrite, debugRegister } from './control-registers.ts';
+import { enterFrame } from './enter.ts';
+import { farTransfer } from './far-transfers.ts';
+import { sysenter, sysexit } from './fast-calls.ts';
+import { popf } from './flags.ts';
 import { hypercall, softwareInterrupt } from './interrupts.ts';
+import { iret } from './iret.ts';
+import { memorySelectorAt, selectorOperand, sourceOperand } from './operands.ts';
 import { portAccess } from './ports.ts';
-import { codeLoad, codeReturn, memorySelector, segmentAccess, segmentLoad } from './segments.ts';
-import { generalProtection, INVALID_OPCODE, RUN, type Situation, stop, type Verdict } from './verdict.ts';
+import { verdictOf } from './refuse.ts';
+import { checkAccesses, stringAccesses } from './segment-access.ts';
+import { loadLdtr, loadTaskRegister, segmentLoad } from './segments.ts';
+import { Stack } from './stack.ts';
+import {
+  answered,
+  generalProtection,
+  INVALID_OPCODE,
+  RUN,
+  type Situation,
+  stop,
+  type Verdict,
+} from './verdict.ts';
+import { popFlags, pushFlags } from './vm86.ts';
 
 export { MsrFile } from './answers.ts';
+
+import { isUmipFault, UMIP_RULES } from './context.ts';
+
 export { mustStop, type PrivilegeState, privilegeState, type Watch } from './context.ts';
 export { MSR_EFER } from './efer.ts';
 export { deliveryOf } from './interrupts.ts';
@@ -27,12 +49,51 @@ type Evaluators = {
   readonly [T in Sensitivity['type']]: (s: Situation, what: Extract<Sensitivity, { type: T }>) => Verdict;
 };
 
+/** CLI and STI: SDM vol. 2, tables 3-6 and 4-23; the virtual interrupt flag: vol. 3, 20.3.2 and 20.4. */
+function interruptFlag(s: Situation, id: 'cli' | 'sti'): Verdict {
+  const { eflags } = s.cpu;
+  const virtualInterruptPending = (eflags & FLAG_VIP) !== 0;
+  const outcome = findRule(id)?.outcome({ ...s.state, virtualInterruptPending });
+  switch (outcome?.kind) {
+    case 'fault':
+      return stop({ kind: 'iopl-sensitive-instruction', rule: id }, generalProtection(0));
+    case 'silent':
+      return answered({ eflags: (id === 'cli' ? eflags & ~FLAG_VIF : eflags | FLAG_VIF) >>> 0 });
+    default:
+      return RUN;
+  }
+}
+
+/** SMSW to a 32-bit register stores all of CR0, as CPUs do; engines leave the upper word as it was. */
+function machineStatusWord(s: Situation): Verdict {
+  const { operandSize, generalRegister, memory } = s.instruction;
+  if (operandSize !== 32 || memory.length > 0 || !generalRegister) return RUN;
+  return answered({ registers: { [generalRegister]: s.cpu.control.cr0 } });
+}
+
 const EVALUATORS: Evaluators = {
   rule(s, { rule: id }) {
     if (id === 'xsetbv' && (s.state.cr4 & CR4_OSXSAVE) === 0) {
       return stop({ kind: 'invalid-opcode' }, { vector: INVALID_OPCODE });
     }
     const rule = findRule(id);
+    if (id.endsWith('-dr')) {
+      const verdict = debugRegister(s);
+      if (verdict.type !== 'run') return verdict;
+    }
+    if (UMIP_RULES.has(id) && isUmipFault(s.state)) {
+      return stop({ kind: 'privileged-instruction', rule: id }, generalProtection(0));
+    }
+    if (s.state.vm86) {
+      if (id === 'pushf') return pushFlags(s);
+      if (id === 'popf') return popFlags(s);
+      // SDM vol. 1, 19.5.2: the bitmap decides, whatever the IOPL.
+      if (PORT_RULES.has(id)) return portAccess(s, id);
+    }
+    if (id === 'pushf') return RUN;
+    if (id === 'cli' || id === 'sti') return interruptFlag(s, id);
+    if (id === 'smsw') return machineStatusWord(s);
+    if (UMIP_RULES.has(id)) return RUN;
     if (rule?.applies(s.state)) {
       if (PORT_RULES.has(id)) return portAccess(s, id);
       if (rule.class === 'silent') return popf(s);
@@ -44,29 +105,21 @@ const EVALUATORS: Evaluators = {
   },
 
   'segment-load'(s, { register, rule }) {
-    if (rule !== undefined) {
-      if (findRule(rule)?.applies(s.state)) {
-        return stop({ kind: 'privileged-instruction', rule }, generalProtection(0));
-      }
+    if (s.state.vm86) {
+      // SDM vol. 2, LLDT and LTR: not recognized in virtual-8086 mode, where the others load paragraphs.
+      if (rule !== undefined) return stop({ kind: 'invalid-opcode' }, { vector: INVALID_OPCODE });
+      checkAccesses(s);
       return RUN;
     }
-    if (register === 'cs' || register === 'ldtr' || register === 'tr') return RUN;
-    const selector = loadedSelector(s);
-    return selector === undefined ? RUN : segmentLoad(s, register, selector & 0xffff);
-  },
-
-  'far-transfer'(s) {
-    const { farPointer, memory, mnemonic, operandSize } = s.instruction;
-    if (mnemonic === 'retf') {
-      const selector = stackSlot(s, 1);
-      return selector === undefined ? RUN : codeReturn(s, selector & 0xffff);
+    if (rule !== undefined && findRule(rule)?.applies(s.state)) {
+      return stop({ kind: 'privileged-instruction', rule }, generalProtection(0));
     }
-    const operand = memory.find(use => use.read);
-    const selector =
-      farPointer?.selector ?? (operand ? memorySelector(s, operand, operandSize / 8) : undefined);
-    return selector === undefined ? RUN : codeLoad(s, selector, farPointer?.offset);
+    if (register === 'ldtr') return loadLdtr(s);
+    if (register === 'tr') return loadTaskRegister(s);
+    return register === 'cs' ? RUN : segmentLoad(s, register, loadedSelector(s) & 0xffff);
   },
 
+  'far-transfer': s => farTransfer(s),
   iret: s => iret(s),
   'software-interrupt': s => softwareInterrupt(s),
   'vm-call': (s, { via }) =>
@@ -74,16 +127,7 @@ const EVALUATORS: Evaluators = {
       ? hypercall(s, via)
       : stop({ kind: 'invalid-opcode' }, { vector: INVALID_OPCODE }),
 
-  'fast-call'(s) {
-    // SDM vol. 2, SYSENTER and SYSEXIT: #GP(0) when IA32_SYSENTER_CS is null; SYSEXIT needs CPL 0 as well.
-    if (s.instruction.mnemonic === 'sysexit' && s.cpu.cpl !== 0) {
-      return stop({ kind: 'privileged-instruction', rule: 'sysexit' }, generalProtection(0));
-    }
-    if ((s.msrs.read(MSR_SYSENTER_CS) & 0xfffcn) === 0n)
-      return stop({ kind: 'exception' }, generalProtection(0));
-    const detail = `${s.instruction.mnemonic} loads its segments from MSRs, which no engine knows here`;
-    return stop({ kind: 'engine-limit', limit: 'fast-call', detail });
-  },
+  'fast-call': s => (s.instruction.mnemonic === 'sysenter' ? sysenter(s) : sysexit(s)),
 
   answered: (s, { what }) => answer(s, what),
   'descriptor-read': () => RUN,
@@ -102,28 +146,38 @@ const EVALUATORS: Evaluators = {
   },
 
   'segment-prefix': () => RUN,
+  enter: s => enterFrame(s),
+  // SDM vol. 3, 6.15, interrupt 13: an instruction is at most 15 bytes long.
+  'too-long': () => stop({ kind: 'exception' }, generalProtection(0)),
 };
 
-/** SDM vol. 4, table 2-2: IA32_SYSENTER_CS. */
-const MSR_SYSENTER_CS = 0x174;
-
 /** The selector that MOV, POP, LDS ... is about to load. */
-function loadedSelector(s: Situation): number | undefined {
-  const { mnemonic, memory, generalRegister, operandSize } = s.instruction;
-  if (mnemonic === 'pop') return stackSlot(s, 0);
-  const operand = memory.find(use => use.read);
-  if (operand) return memorySelector(s, operand, mnemonic === 'mov' ? 0 : operandSize / 8);
-  return mnemonic === 'mov' && generalRegister ? s.cpu.registers[generalRegister] : undefined;
+function loadedSelector(s: Situation): number {
+  const { mnemonic, operandSize } = s.instruction;
+  const size = operandSize === 16 ? 2 : 4;
+  if (mnemonic === 'pop') return Stack.current(s).peek(0, size);
+  return mnemonic !== 'mov' && sourceOperand(s) ? memorySelectorAt(s, size).selector : selectorOperand(s);
 }
 
-/** What becomes of the instruction at EIP: first what its own kind says, then its accesses through segments. */
+/** Kinds that look at their own memory operands, in their own order. */
+const CHECK_THEMSELVES: ReadonlySet<Sensitivity['type']> = new Set(['segment-load', 'far-transfer', 'iret']);
+
+/** What becomes of the instruction at EIP: its fetch, then what its own kind says, then its accesses. */
 export function evaluate(s: Situation): Verdict {
-  const { sensitivity } = s.instruction;
-  if (sensitivity) {
-    const verdict = dispatch(s, sensitivity);
-    if (verdict.type !== 'run') return verdict;
-  }
-  return segmentAccess(s);
+  return verdictOf(() => {
+    checkFetch(s);
+    const { sensitivity, repeated } = s.instruction;
+    const isPopf = sensitivity?.type === 'rule' && sensitivity.rule === 'popf';
+    if (isPopf && !s.state.vm86) checkAccesses(s);
+    if (sensitivity) {
+      const verdict = dispatch(s, sensitivity);
+      if (verdict.type !== 'run' || CHECK_THEMSELVES.has(sensitivity.type)) return verdict;
+    }
+    if (repeated) return stringAccesses(s);
+    checkAccesses(s);
+    checkBranch(s);
+    return RUN;
+  });
 }
 
 const dispatch = <T extends Sensitivity['type']>(

@@ -2,8 +2,11 @@
 import type { CpuState } from '../cpu-state.ts';
 import type { Platform } from '../entry-state.ts';
 import { FLAG_OF } from '../flags.ts';
-import type { Cause, Delivery, Exception, HypercallVia } from '../stop.ts';
+import type { Cause, Delivery, HypercallVia } from '../stop.ts';
+import { deliver } from './delivery.ts';
+import { verdictOf } from './refuse.ts';
 import {
+  answered,
   generalProtection,
   INVALID_OPCODE,
   littleEndian,
@@ -12,6 +15,7 @@ import {
   stop,
   type Verdict,
 } from './verdict.ts';
+import { virtualInterrupt } from './vm86.ts';
 
 const GATE_SIZE = 8;
 const GATE_PRESENT = 0x8000;
@@ -88,6 +92,13 @@ export function softwareInterrupt(s: Situation): Verdict {
   const { mnemonic, immediate } = s.instruction;
   const vector = VECTOR_BY_MNEMONIC[mnemonic] ?? immediate & 0xff;
   if (mnemonic === 'into' && (s.cpu.eflags & FLAG_OF) === 0) return RUN;
+  if (s.state.vm86 && mnemonic === 'int') {
+    const verdict = verdictOf(() => {
+      const effect = virtualInterrupt(s, vector);
+      return effect ? answered(effect) : RUN;
+    });
+    if (verdict.type !== 'run') return verdict;
+  }
   if (s.platform.hypercallVectors.includes(vector)) {
     const page = s.platform.hypercallPage;
     const onPage = page !== undefined && s.cpu.eip >= page && s.cpu.eip < page + HYPERCALL_PAGE_SIZE;
@@ -100,18 +111,16 @@ export function softwareInterrupt(s: Situation): Verdict {
       open ? { vector } : generalProtection(idtError(vector)),
     );
   }
-  const first = firstException(s, vector, mnemonic === 'int1');
+  const isException = mnemonic === 'int1';
+  const verdict = verdictOf(() => {
+    deliver(s, { vector, software: !isException, returnEip: (s.cpu.eip + s.instruction.length) >>> 0 });
+    return stop({ kind: 'software-interrupt', vector }, { vector });
+  });
+  const first = verdict.type === 'stop' ? verdict.exception : undefined;
+  // The handler's stack or the table is where no memory is.
+  if (!first) return verdict;
   const delivery = deliveryOf(first.vector, s.cpu, s.platform, s.read);
   if (delivery.to === 'shutdown') return stop({ kind: 'shutdown', first, reason: delivery.reason }, first);
-  return stop({ kind: 'software-interrupt', vector }, first);
-}
-
-/** INT n through the guest's own IDT: SDM vol. 2, INT n. INT1 is a debug exception and checks no DPL. */
-function firstException(s: Situation, vector: number, isException: boolean): Exception {
-  const gate = readGate(vector, s.cpu, s.read);
-  if (typeof gate === 'string') {
-    const fault = GATE_FAULT[gate];
-    return { vector: fault, errorCode: fault === PAGE_FAULT ? 0 : idtError(vector) };
-  }
-  return !isException && gate.dpl < s.cpu.cpl ? generalProtection(idtError(vector)) : { vector };
+  if (first.vector === PAGE_FAULT || verdict.type !== 'stop') return verdict;
+  return { ...verdict, cause: { kind: 'software-interrupt', vector } };
 }

@@ -1,23 +1,49 @@
 /** What becomes of a sensitive instruction. */
 import type { CpuModel } from '../cpu-models.ts';
-import type { CpuState, GeneralRegister } from '../cpu-state.ts';
+import type { CpuState, Ring } from '../cpu-state.ts';
+import type { Effect } from '../effect.ts';
 import type { Platform } from '../entry-state.ts';
 import type { DecodedInstruction } from '../instructions.ts';
+import type { StopOn } from '../run-options.ts';
 import type { Cause, Exception } from '../stop.ts';
 import type { PrivilegeState } from './context.ts';
 
 export type Verdict =
-  | { readonly type: 'stop'; readonly cause: Cause; readonly exception?: Exception }
+  | {
+      readonly type: 'stop';
+      readonly cause: Cause;
+      readonly exception?: Exception;
+      /** What the instruction has done before it faults: a task switch faults in the new task. */
+      readonly effect?: Effect;
+    }
   /** The CPU runs it as it is. */
   | { readonly type: 'run' }
-  /** The Machine does it: these registers change, and control goes on after it. */
-  | {
-      readonly type: 'answer';
-      readonly registers: Partial<Record<GeneralRegister, number>>;
-      readonly eflags?: number;
-    };
+  /** The CPU does so many iterations of the repeated string instruction, and comes to it again. */
+  | { readonly type: 'partly'; readonly iterations: number }
+  /** The Machine does it, in place of the engine. */
+  | { readonly type: 'answer'; readonly effect: Effect };
 
 export const RUN: Verdict = { type: 'run' };
+
+export const answered = (effect: Effect): Verdict => ({ type: 'answer', effect });
+
+export interface DataAccess {
+  /** Linear address of the first byte. */
+  readonly linear: number;
+  /** Bytes. */
+  readonly size: number;
+  readonly access: 'read' | 'write';
+  /** Pages are looked at as at this privilege level: 3 is user, all others are supervisor. */
+  readonly cpl: Ring;
+  /** The CPU's own access to a descriptor table or a TSS: open even where the guest may not touch it. */
+  readonly system: boolean;
+}
+
+export interface Refusal {
+  readonly cause: Cause;
+  /** Absent where nothing is raised: behind the address is no memory. */
+  readonly exception?: Exception;
+}
 
 /** What an evaluator may look at. Nothing here changes the machine but `msrs` and `random`. */
 export interface Situation {
@@ -30,10 +56,16 @@ export interface Situation {
   readonly model: CpuModel;
   /** Reads linear memory as the CPU itself does (supervisor); shorter where it ends. */
   readonly read: (linear: number, size: number) => Uint8Array;
+  /** Reads a dword of physical memory, for walks of page tables; `undefined` where there is none. */
+  readonly readPhysical?: (physical: number) => number | undefined;
+  /** Whether an access that the Machine makes is refused. Default: none is. */
+  readonly refusal?: (access: DataAccess) => Refusal | undefined;
   /** Virtual time. */
   readonly tsc: () => bigint;
   readonly random: () => number;
   readonly msrs: ModelSpecificRegisters;
+  /** Default `loss`. */
+  readonly stopOn?: StopOn;
 }
 
 export interface ModelSpecificRegisters {
@@ -45,6 +77,7 @@ export const GENERAL_PROTECTION = 13;
 export const INVALID_OPCODE = 6;
 export const NOT_PRESENT = 11;
 export const STACK_FAULT = 12;
+export const INVALID_TSS = 10;
 
 export const stop = (cause: Cause, exception?: Exception): Verdict =>
   exception ? { type: 'stop', cause, exception } : { type: 'stop', cause };

@@ -73,7 +73,7 @@ export interface Unicorn {
   writeMsr(index: number, value: bigint): void;
 
   /** uc_emu_start without count; `timeoutMicroseconds` 0 means none. Returns the error instead of throwing. */
-  start(begin: number, until: number, timeoutMicroseconds: number): UcError;
+  start(begin: number, until: number, timeoutMicroseconds: number, codeBase?: number): UcError;
   stop(): void;
 
   onBlock(callback: (address: number, size: number) => void): Hook;
@@ -91,6 +91,8 @@ export interface Unicorn {
   onMemoryRead(begin: number, end: number, callback: (access: MemoryAccess) => void): Hook;
   onMemoryWrite(begin: number, end: number, callback: (access: MemoryAccess) => void): Hook;
 
+  /** All translated code should be dropped soon: the engine does not survive an overflow of its buffer. */
+  readonly codeBufferIsHigh: boolean;
   /** Drops translated code in [begin, end) so that hooks added since reach it. */
   dropTranslated(begin: number, end: number): void;
 

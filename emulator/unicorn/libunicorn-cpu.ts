@@ -3,6 +3,7 @@
  * through one buffer that lives as long as the CPU: no call allocates.
  */
 import type { BlockEdge, ContextBlob, Hook, HostMemory, MemoryAccess, UcError, Unicorn } from './api.ts';
+import { CodeLoad } from './code-load.ts';
 import {
   CR0_PG,
   PAGE_SIZE,
@@ -35,7 +36,7 @@ import { Handlers } from './handlers.ts';
 import { type CallbackTypes, type Functions, type Koffi, low32, type Wide } from './libunicorn-abi.ts';
 
 /** Bytes of translated code, instead of 1 GiB: a flush writes to every page of it. */
-const CODE_BUFFER = 32 << 20;
+const CODE_BUFFER = 64 << 20;
 
 const ADDRESS_SPACE = 2 ** 32;
 /** An `until` that no instruction has. */
@@ -69,6 +70,7 @@ export class NativeUnicorn implements Unicorn {
   readonly #invalidAccesses = new Handlers<(access: MemoryAccess) => boolean>();
   #thrown: { readonly error: unknown } | undefined;
   #until = NOWHERE;
+  readonly #load = new CodeLoad(CODE_BUFFER);
   #saved: ContextBlob | undefined;
   #closed = false;
 
@@ -169,10 +171,11 @@ export class NativeUnicorn implements Unicorn {
   /**
    * uc_emu_start's own `until` is not exact (quirk `native-until`), so it is a code hook for the length of this run.
    */
-  start(begin: number, until: number, timeoutMicroseconds: number): UcError {
+  start(begin: number, until: number, timeoutMicroseconds: number, codeBase = 0): UcError {
     this.#thrown = undefined;
     if (until === NOWHERE) return this.#run(begin, timeoutMicroseconds);
-    if (begin === until) {
+    const linear = (codeBase + begin) >>> 0;
+    if (linear === until) {
       this.writeRegister(REG_EIP, begin);
       return UC_ERR_OK;
     }
@@ -180,7 +183,7 @@ export class NativeUnicorn implements Unicorn {
     this.dropTranslated(until, until + 1);
     this.#until = until;
     // When the run is over the engine fetches from the byte before an exit: it has to be where the run begins.
-    const exits = Math.floor((until - 1) / PAGE_SIZE) === Math.floor(begin / PAGE_SIZE);
+    const exits = Math.floor((until - 1) / PAGE_SIZE) === Math.floor(linear / PAGE_SIZE);
     if (exits) this.#setExits(until);
     try {
       return this.#run(begin, timeoutMicroseconds);
@@ -211,6 +214,7 @@ export class NativeUnicorn implements Unicorn {
   }
 
   #run(begin: number, timeoutMicroseconds: number): UcError {
+    this.#load.started();
     const error = this.#f.emuStart(this.#uc, begin, NOWHERE, timeoutMicroseconds, 0);
     // A callback may have set it meanwhile.
     const thrown = this.#thrown as { readonly error: unknown } | undefined;
@@ -275,7 +279,7 @@ export class NativeUnicorn implements Unicorn {
    */
   dropTranslated(begin: number, end: number): void {
     if (begin === 0 && end >= ADDRESS_SPACE) {
-      this.#check(this.#f.ctl(this.#uc, UC_CTL_TB_FLUSH), 'uc_ctl(UC_CTL_TB_FLUSH)');
+      this.#flush();
       return;
     }
     this.#guarded(() => {
@@ -288,6 +292,15 @@ export class NativeUnicorn implements Unicorn {
         from = to;
       }
     });
+  }
+
+  get codeBufferIsHigh(): boolean {
+    return this.#load.isHigh;
+  }
+
+  #flush(): void {
+    this.#check(this.#f.ctl(this.#uc, UC_CTL_TB_FLUSH), 'uc_ctl(UC_CTL_TB_FLUSH)');
+    this.#load.flushed();
   }
 
   /**
@@ -352,6 +365,7 @@ export class NativeUnicorn implements Unicorn {
       };
     return {
       code: register('code', (_uc: number, address: number, size: number, user: number) => {
+        this.#load.announced(address, size);
         // Its block hook comes first: nobody is told of a block that does not run.
         if (address === this.#until) {
           this.stop();
@@ -367,7 +381,9 @@ export class NativeUnicorn implements Unicorn {
       edge: register(
         'edge',
         guarded((_uc: number, current: number, previous: number, user: number) => {
-          this.#edges.get(user)?.(this.#edge(current), this.#edge(previous));
+          const edge = this.#edge(current);
+          this.#load.translated(edge.size);
+          this.#edges.get(user)?.(edge, this.#edge(previous));
         }, undefined),
       ),
       interrupt: register(

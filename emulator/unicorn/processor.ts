@@ -34,7 +34,7 @@ import {
   UC_MEM_WRITE_UNMAPPED,
 } from './constants.ts';
 import { type Calibration, calibrate } from './quirks/calibration.ts';
-import { enterCpuState, readCpuState } from './quirks/cpu-state.ts';
+import { enterCpuState, readCpuState, writeCr2 } from './quirks/cpu-state.ts';
 import { ExceptionLatch } from './quirks/exceptions.ts';
 
 export type Outcome =
@@ -90,6 +90,8 @@ export class Processor {
   /** Until the first run there is no translated code. */
   #hasRun = false;
   #vector = -1;
+  /** Base of CS: the engine's EIP is an offset in it, and all its addresses of code are linear. */
+  #codeBase = 0;
   #access: MemoryAccess | undefined;
 
   constructor(library: UnicornLibrary, events: ProcessorEvents) {
@@ -121,11 +123,14 @@ export class Processor {
 
   /** @throws {EngineError} `engine-state-rejected` when the CPU does not take a value */
   enter(state: CpuState): void {
+    this.#codeBase = state.segments.cs.descriptor?.base ?? 0;
     enterCpuState(this.#uc, this.#context, this.#calibration, state);
   }
 
   readCpuState(): CpuState {
-    return readCpuState(this.#uc, this.#context, this.#calibration);
+    const state = readCpuState(this.#uc, this.#context, this.#calibration);
+    this.#codeBase = state.segments.cs.descriptor?.base ?? 0;
+    return state;
   }
 
   map(address: number, size: number, memory: HostMemory, offset: number, writable: boolean): void {
@@ -186,6 +191,11 @@ export class Processor {
     this.#stopPoints.clear();
   }
 
+  /** It is time for {@link dropAll}: see the quirk `code-buffer-overflow`. */
+  get codeBufferIsHigh(): boolean {
+    return this.#uc.codeBufferIsHigh;
+  }
+
   /** Forgets all translated code. */
   dropAll(): void {
     if (!this.#hasRun) return;
@@ -197,7 +207,7 @@ export class Processor {
   }
 
   /**
-   * Runs from `begin`.
+   * Runs from `begin`, a linear address.
    *
    * @param until stop before the instruction there, if control comes to it in a straight line; `undefined`: nowhere
    * @param repeating the instruction at `begin` is a repeated string instruction, to be done to its end
@@ -211,7 +221,7 @@ export class Processor {
     this.#lastUntil = until ?? NOWHERE;
     this.#passing = begin;
     this.#stoppedBefore = NOWHERE;
-    const error = this.#uc.start(begin, until ?? NOWHERE, 0);
+    const error = this.#uc.start((begin - this.#codeBase) >>> 0, until ?? NOWHERE, 0, this.#codeBase);
     this.#passing = NOWHERE;
     // Where blocks are chained, libunicorn 2.1.1 leaves EIP at an earlier one: see the quirk `stale-eip`.
     if (this.#stoppedBefore !== NOWHERE) this.eip = this.#stoppedBefore;
@@ -251,12 +261,13 @@ export class Processor {
     this.#uc.stop();
   }
 
+  /** Linear: the base of CS is in it. */
   get eip(): number {
-    return this.#uc.readRegister(REG_EIP);
+    return (this.#codeBase + this.#uc.readRegister(REG_EIP)) >>> 0;
   }
 
   set eip(value: number) {
-    this.#uc.writeRegister(REG_EIP, value);
+    this.#uc.writeRegister(REG_EIP, (value - this.#codeBase) >>> 0);
   }
 
   readRegisters(): Record<GeneralRegister, number> {
@@ -274,13 +285,17 @@ export class Processor {
     this.#uc.writeRegister(REG_EFLAGS, value);
   }
 
+  get eflags(): number {
+    return this.#uc.readRegister(REG_EFLAGS);
+  }
+
   get cr2(): number {
     return this.#uc.readRegister(REG_CR2);
   }
 
   /** The address of a page fault that the engine did not find by itself. */
   writeCr2(value: number): void {
-    this.#uc.writeRegister(REG_CR2, value);
+    writeCr2(this.#uc, this.#context, this.#calibration, value);
   }
 
   writeMsr(index: number, value: bigint): void {

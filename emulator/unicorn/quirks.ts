@@ -136,6 +136,14 @@ export const QUIRKS: readonly Quirk[] = [
     test: 'hooks.test.ts',
   },
   {
+    id: 'code-buffer-overflow',
+    engines: ['libunicorn'],
+    symptom:
+      'When its buffer of translated code overflows, the engine ends the process with a segmentation fault.',
+    remedy: 'CodeLoad estimates how full the buffer is, and Session flushes it in time.',
+    test: 'code-load.test.ts',
+  },
+  {
     id: 'native-2.0-aborts',
     engines: ['libunicorn'],
     symptom: '2.0.x ends the process with "tcg fatal error" on ff d8, ff e8, f0 38, f0 39 and f0 a6.',
@@ -271,6 +279,28 @@ export const QUIRKS: readonly Quirk[] = [
       'In a block hook, and after a stop from one or from a time limit, EIP is that of an earlier block: blocks are chained.',
     remedy: 'Processor puts EIP where the announced block starts, and gives the engine no time limit.',
     test: 'run-loop.test.ts',
+  },
+  {
+    id: 'cr2-writes-cr3',
+    engines: ['libunicorn'],
+    symptom: 'Writing CR2 through uc_reg_write changes CR3 instead.',
+    remedy: 'writeCr2 and enterCpuState patch it in a context, behind the segments.',
+    test: 'cpu-state.test.ts',
+  },
+  {
+    id: 'until-fetches',
+    engines: ['libunicorn'],
+    symptom:
+      'A run with an end that faults on its first fetch has the CR2 and error code of another one, of the byte before its end.',
+    remedy: 'Session gives no end to a run that begins where the guest may not fetch.',
+    test: 'run-loop.test.ts',
+  },
+  {
+    id: 'coprocessor-flags',
+    engines: ['unicorn.js'],
+    symptom: 'Writing CR0 with MP, EM or TS does not make coprocessor instructions raise #NM.',
+    remedy: 'enterCpuState sets those bits of hflags from CR0.',
+    test: 'cpu-state.test.ts',
   },
   {
     id: 'osfxsr',

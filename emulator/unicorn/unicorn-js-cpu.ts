@@ -333,6 +333,9 @@ export class UnicornJs implements Unicorn {
     return this.#addHook(UC_HOOK_MEM_WRITE, this.#accessFunction(), this.#accesses, callback, begin, end, 0);
   }
 
+  /** It flushes by itself. */
+  readonly codeBufferIsHigh = false;
+
   /** Writing the same bytes drops the code translated from them. */
   dropTranslated(begin: number, end: number): void {
     for (const range of this.#mapped) {

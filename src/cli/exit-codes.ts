@@ -1,5 +1,6 @@
 /** Exit codes: documented, stable. */
 import type { StopKind } from '../../emulator/stop.ts';
+import type { TrapsResult } from '../traps.ts';
 
 export const EXIT = {
   /** A Stop was reached and reported: any trap, hypercall, halt, `--until`. */
@@ -30,5 +31,9 @@ const OTHER_ENDS: Partial<Readonly<Record<StopKind, ExitCode>>> = {
   interrupted: EXIT.INTERRUPTED,
   'engine-limit': EXIT.ENGINE,
 };
+
+/** Of a run through all traps: that of the last Stop; or, when as many were answered as were to be, that of a budget. */
+export const exitCodeOfTraps = ({ end, stop }: Pick<TrapsResult, 'end' | 'stop'>): ExitCode =>
+  end === 'traps' ? EXIT.SPENT : exitCodeOf(stop.kind);
 
 export const exitCodeOf = (kind: StopKind): ExitCode => OTHER_ENDS[kind] ?? EXIT.STOPPED;

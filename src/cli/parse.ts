@@ -1,4 +1,5 @@
 /** Strict parsing of option values. An error says what was found and what was expected. */
+import { compareVersions, NEWEST_LGUEST, OLDEST_LGUEST } from '../../boot-protocols/hosts/index.ts';
 import { didYouMean } from '../../boot-protocols/suggest.ts';
 
 const U32_MAX = 0xffffffff;
@@ -53,6 +54,16 @@ export function parseInstructions(text: string): number {
   return value;
 }
 
+/** `4.13`: a version of Linux that had lguest. */
+export function parseEra(text: string): string {
+  const isVersion = /^[0-9]+(\.[0-9]+){1,2}$/.test(text);
+  const inRange =
+    isVersion && compareVersions(text, OLDEST_LGUEST) >= 0 && compareVersions(text, NEWEST_LGUEST) <= 0;
+  if (!inRange)
+    throw refuse(text, `a version of Linux from ${OLDEST_LGUEST} to ${NEWEST_LGUEST}, e.g. 2.6.34`);
+  return text;
+}
+
 /** Setting a longer timer makes Node fire at once. */
 const LONGEST_TIMEOUT = 2 ** 31 - 1;
 
@@ -90,4 +101,10 @@ export function parseTarget(text: string): Target {
   if (symbol === undefined || value === undefined || value > U32_MAX)
     throw refuse(text, 'SYMBOL, SYMBOL+0xOFFSET or 0xADDRESS');
   return { text, symbol, offset: value };
+}
+
+/** A file to write to. stdout is the report's, and stderr the messages'. */
+export function parseTraceFile(text: string): string {
+  if (text === '' || text === '-') throw refuse(text, 'the name of a file: stdout holds the report');
+  return text;
 }

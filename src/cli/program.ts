@@ -1,8 +1,10 @@
 /** The commands and their options. Each command's code is loaded when it runs. */
 import { createRequire } from 'node:module';
 import { Command, Option } from 'commander';
+import { HOST_NAMES } from '../../boot-protocols/hosts/index.ts';
 import type { Ring } from '../../emulator/cpu-state.ts';
 import type { PagingMode } from '../../emulator/entry-state.ts';
+import type { StopOn } from '../../emulator/run-options.ts';
 import type { EngineName } from '../../emulator/unicorn/api.ts';
 import type { Syntax } from '../report/disassemble.ts';
 import { UsageError } from './errors.ts';
@@ -11,11 +13,13 @@ import { LOG_LEVELS, type LogLevel } from './log.ts';
 import {
   parseAddress,
   parseChoice,
+  parseEra,
   parseInstructions,
   parseNumber,
   parseSeconds,
   parseSize,
   parseTarget,
+  parseTraceFile,
   ValueError,
 } from './parse.ts';
 
@@ -27,6 +31,8 @@ const PAGING: Readonly<Record<string, PagingMode>> = { off: 'off', on: '32-bit',
 const BITS: Readonly<Record<string, boolean>> = { 0: false, 1: true };
 const GDTS = words<'flat' | 'none'>('flat', 'none');
 const ENGINES = words<'auto' | EngineName>('auto', 'unicorn.js', 'libunicorn');
+const STOP_ON = words<StopOn>('fault', 'loss', 'sensitive');
+const HOSTS = words(...HOST_NAMES);
 const FORMATS = words<'text' | 'json'>('text', 'json');
 const SYNTAXES = words<Syntax>('att', 'intel');
 const LEVELS = words<LogLevel>(...LOG_LEVELS);
@@ -101,6 +107,17 @@ export function createProgram(io: Io, exit: (code: number) => void): Command {
       exit(await protocols(options, io));
     });
 
+  program
+    .command('explain')
+    .description('show the privilege rule of an instruction, and what Xen, lguest and a monitor make of it')
+    .argument('[instruction...]', 'a name (cli, "mov %eax,%cr0") or hex bytes (0f0115)')
+    .option('--all', 'every rule')
+    .addOption(formatOption())
+    .action(async (words: readonly string[], options) => {
+      const { explain } = await import('./explain.ts');
+      exit(await explain(words, options, io));
+    });
+
   return program;
 }
 
@@ -123,9 +140,28 @@ function runOptions(command: Command): Command {
     .optionsGroup('The run:')
     .addOption(option('--until <place>', 'stop before SYMBOL, SYMBOL+0xOFFSET or 0xADDRESS', parseTarget))
     .addOption(
+      option(
+        '--stop-on <what>',
+        'fault: only faults; loss: popf and iret that lose flags too; sensitive: any silent instruction outside ring 0 (default: loss)',
+        parseChoice(STOP_ON),
+      ),
+    )
+    .addOption(
       option('-n, --instructions <number>', 'budget, or unlimited (default: 50 million)', parseInstructions),
     )
     .addOption(option('--timeout <seconds>', 'wall-clock time to spend (default: none)', parseSeconds))
+    .option('--all-traps', 'answer every trap and go on; list all of them')
+    .addOption(
+      option(
+        '--answer <host>',
+        `who answers: ${HOST_NAMES.join(', ')} (default: the host of the protocol, or skip)`,
+        parseChoice(HOSTS),
+      ),
+    )
+    .addOption(
+      option('--era <version>', 'which lguest answers: Linux 2.6.23 to 4.13 (default: 4.13)', parseEra),
+    )
+    .addOption(option('--max-traps <number>', 'traps to answer at most (default: 10000)', parseInstructions))
     .option('--symbols <file>', 'a System.map whose symbols stand for those of the image')
     .addOption(
       option('--engine <name>', 'auto, unicorn.js or libunicorn (default: auto)', parseChoice(ENGINES)),
@@ -135,6 +171,10 @@ function runOptions(command: Command): Command {
     .addOption(formatOption())
     .addOption(option('--syntax <syntax>', 'att or intel', parseChoice(SYNTAXES)).default('att'))
     .option('--serial', "the kernel's serial output: live on stderr, and in the report")
+    .addOption(
+      option('--trace <file>', 'write the way of the run to a file, a line an event', parseTraceFile),
+    )
+    .option('--trace-hash', 'a hash of the way of the run, in the report')
     .addOption(
       option('--log-level <level>', `logs on stderr: ${LOG_LEVELS.join(', ')}`, parseChoice(LEVELS)),
     );

@@ -14,14 +14,32 @@ export function repeatCommand(
   const path = image.startsWith('-') ? `./${image}` : image;
   const words = ['startup32', 'run', path, '--as', protocol.name, ...knobWords(flags, protocol, entry)];
   if (flags.until) words.push('--until', flags.until.text);
+  if (flags.stopOn !== undefined && flags.stopOn !== 'loss') words.push('--stop-on', flags.stopOn);
   if (flags.instructions !== undefined)
     words.push('-n', Number.isFinite(flags.instructions) ? String(flags.instructions) : 'unlimited');
+  words.push(...trapsWords(flags));
   if (flags.timeout !== undefined) words.push('--timeout', String(flags.timeout / 1000));
   if (flags.symbols !== undefined) words.push('--symbols', flags.symbols);
   if (flags.engine !== undefined && flags.engine !== 'auto') words.push('--engine', flags.engine);
   if (flags.libunicorn !== undefined) words.push('--libunicorn', flags.libunicorn);
   if (flags.serial === true) words.push('--serial');
+  if (flags.trace !== undefined) words.push('--trace', flags.trace);
+  if (flags.traceHash === true) words.push('--trace-hash');
   return words.map(shellQuote).join(' ');
+}
+
+function trapsWords({ allTraps, answer, era, maxTraps, stopOn }: RunFlags): string[] {
+  if (allTraps !== true) return [];
+  return [
+    '--all-traps',
+    ...(answer === undefined ? [] : ['--answer', answer]),
+    ...(era === undefined ? [] : ['--era', era]),
+    ...(maxTraps === undefined
+      ? []
+      : ['--max-traps', Number.isFinite(maxTraps) ? String(maxTraps) : 'unlimited']),
+    // Here `fault` is the default.
+    ...(stopOn === 'loss' ? ['--stop-on', stopOn] : []),
+  ];
 }
 
 function knobWords(flags: RunFlags, protocol: KnobbedProtocol, entry: EntryState): string[] {

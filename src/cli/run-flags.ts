@@ -1,6 +1,8 @@
 /** What the command line's parser hands to `run`. */
+import type { HostName } from '../../boot-protocols/hosts/index.ts';
 import type { Ring } from '../../emulator/cpu-state.ts';
 import type { PagingMode } from '../../emulator/entry-state.ts';
+import type { StopOn } from '../../emulator/run-options.ts';
 import type { EngineName } from '../../emulator/unicorn/api.ts';
 import type { Syntax } from '../report/disassemble.ts';
 import type { LogLevel } from './log.ts';
@@ -22,12 +24,19 @@ export interface RunFlags {
   readonly cpu?: string;
   readonly symbols?: string;
   readonly until?: Target;
+  readonly stopOn?: StopOn;
   readonly instructions?: number;
   readonly timeout?: number;
+  readonly allTraps?: boolean;
+  readonly answer?: HostName;
+  readonly era?: string;
+  readonly maxTraps?: number;
   readonly engine?: 'auto' | EngineName;
   readonly libunicorn?: string;
   readonly format: 'text' | 'json';
   readonly syntax: Syntax;
   readonly serial?: boolean;
+  readonly trace?: string;
+  readonly traceHash?: boolean;
   readonly logLevel?: LogLevel;
 }

@@ -3,24 +3,29 @@ import { findProtocol, type KnobbedProtocol, PROTOCOLS } from '../../boot-protoc
 import type { BootOptions } from '../../boot-protocols/protocol.ts';
 import { didYouMean } from '../../boot-protocols/suggest.ts';
 import type { EntryState } from '../../emulator/entry-state.ts';
-import { boot, report } from '../boot.ts';
+import { boot, report, reportTraps } from '../boot.ts';
 import { type KernelImage, KernelImageError } from '../kernel-image/index.ts';
 import { loadImage, readSource } from '../load-image.ts';
 import { createNames } from '../report/names.ts';
 import { textReport } from '../report/text.ts';
+import { trapsText } from '../report/traps-text.ts';
+import { runThroughTraps } from '../traps.ts';
 import { UsageError } from './errors.ts';
-import { exitCodeOf } from './exit-codes.ts';
+import { exitCodeOf, exitCodeOfTraps } from './exit-codes.ts';
 import type { Io } from './io.ts';
 import { createLog } from './log.ts';
 import type { Target } from './parse.ts';
 import { repeatCommand } from './repeat.ts';
 import type { RunFlags } from './run-flags.ts';
+import { recordTrace } from './trace.ts';
 
 export async function run(path: string, flags: RunFlags, io: Io): Promise<number> {
   const protocol = chosenProtocol(flags.as);
+  checkTrapFlags(flags);
   const log = await createLog(flags.logLevel, io.stderr);
   const image = await loadImage(path, { ...(flags.symbols !== undefined && { systemMap: flags.symbols }) });
   log.info({ image: image.name, format: image.format, size: image.size }, 'image read');
+  using trace = recordTrace(flags);
   const serial: Uint8Array[] = [];
   await using machine = await boot(image, {
     as: protocol.name,
@@ -36,18 +41,40 @@ export async function run(path: string, flags: RunFlags, io: Io): Promise<number
   });
   const { entry, engine } = machine;
   log.info({ protocol: entry.protocol, knobs: entry.knobs, engine }, 'machine ready');
-  const stop = await machine.runAsync({
+  const runOptions = {
     ...(flags.until && { until: resolveTarget(flags.until, image, entry) }),
+    ...(flags.stopOn !== undefined && { stopOn: flags.stopOn }),
     ...(flags.instructions !== undefined && { instructions: flags.instructions }),
     ...(flags.timeout !== undefined && { timeout: flags.timeout }),
+    ...(trace.sink && { trace: trace.sink }),
     ...(io.signal && { signal: io.signal }),
-  });
-  log.info({ kind: stop.kind, instructions: stop.instructions, counted: stop.counted }, 'stopped');
-  const result = report(machine, image, stop, {
+  };
+  const context = () => ({
     syntax: flags.syntax,
     command: repeatCommand(path, flags, protocol, entry),
     ...(flags.serial === true && { serial: Buffer.concat(serial) }),
+    ...(flags.traceHash === true && { traceHash: trace.hash() }),
   });
+  if (flags.allTraps === true) {
+    const { answer, era, maxTraps } = flags;
+    const all = await runThroughTraps(machine, {
+      ...runOptions,
+      ...(answer !== undefined && { answer }),
+      ...(era !== undefined && { era }),
+      ...(maxTraps !== undefined && { traps: maxTraps }),
+    });
+    log.info({ host: all.host, traps: all.met, end: all.end, kind: all.stop.kind }, 'stopped');
+    const result = reportTraps(machine, image, all, context());
+    io.stdout.write(
+      flags.format === 'json'
+        ? `${JSON.stringify(result, null, 2)}\n`
+        : trapsText(result, { color: io.color }),
+    );
+    return exitCodeOfTraps(all);
+  }
+  const stop = await machine.runAsync(runOptions);
+  log.info({ kind: stop.kind, instructions: stop.instructions, counted: stop.counted }, 'stopped');
+  const result = report(machine, image, stop, context());
   io.stdout.write(
     flags.format === 'json'
       ? `${JSON.stringify(result, null, 2)}\n`
@@ -60,6 +87,19 @@ function chosenProtocol(name: string | undefined): KnobbedProtocol {
   if (name !== undefined) return findProtocol(name);
   const names = PROTOCOLS.map(protocol => protocol.name);
   throw new UsageError('missing-protocol', `--as is missing; expected one of ${names.join(', ')}`);
+}
+
+/** Flags that mean something only together with others. */
+function checkTrapFlags({ allTraps, answer, era, maxTraps, as }: RunFlags): void {
+  const given = { '--answer': answer, '--era': era, '--max-traps': maxTraps };
+  const [first] = Object.entries(given).filter(([, value]) => value !== undefined);
+  if (allTraps !== true && first)
+    throw new UsageError(
+      'needs-all-traps',
+      `${first[0]} says how traps are answered, which --all-traps asks for`,
+    );
+  if (era !== undefined && (answer ?? as) !== 'lguest')
+    throw new UsageError('era-without-lguest', '--era says which lguest answers, and here it is not lguest');
 }
 
 /** The flags that are knobs, as the protocols take them. */

@@ -9,9 +9,12 @@ import type { KernelImage } from '../kernel-image/kernel-image.ts';
 import { disassemble, listing, type Syntax } from './disassemble.ts';
 import { errorCodeMeaning } from './exceptions.ts';
 import { explain, type Scene } from './explain/index.ts';
+import { operandLines } from './explain/operand.ts';
 import { headline } from './headline.ts';
 import { hex8, hex16, hex32, hexBytes } from './hex.ts';
 import { createNames, type Names } from './names.ts';
+import { observationReports } from './observations.ts';
+import { operandReport } from './operand-json.ts';
 import { cpuReport } from './registers.ts';
 import type { ExceptionReport, StopReport } from './stop-report.ts';
 
@@ -28,6 +31,8 @@ export interface ReportContext {
   readonly command?: string;
   /** What the kernel printed on its serial port. */
   readonly serial?: Uint8Array;
+  /** Of the run's trace. */
+  readonly traceHash?: string | undefined;
 }
 
 /** `schema` of every report. */
@@ -52,8 +57,12 @@ export function stopReport(stop: Stop, context: ReportContext): StopReport {
     ...(stop.exception && { exception: exceptionReport(stop.exception) }),
     ...(stop.delivery && { delivery: deliveryReport(stop.delivery) }),
     facts: explanation.facts,
+    ...(explanation.eflags && { eflags: [...explanation.eflags] }),
+    observations: observationReports(stop.observations, names, syntax),
+    ...(stop.operand && { operand: operandReport(stop.operand) }),
     details: [
       ...explanation.details,
+      ...operandLines(stop),
       ...[stop.exception && errorCodeMeaning(stop.exception), deliveryDetail(stop, names)].filter(
         line => line !== undefined,
       ),
@@ -79,6 +88,7 @@ export function stopReport(stop: Stop, context: ReportContext): StopReport {
     protocol: entry.protocol,
     knobs: { ...entry.knobs },
     ...(context.command !== undefined && { command: context.command }),
+    ...(context.traceHash !== undefined && { traceHash: context.traceHash }),
     ...(context.serial && { serial: latin1(context.serial) }),
     warnings: image.warnings.map(({ code, message }) => ({ code, message })),
   };

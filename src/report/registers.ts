@@ -19,6 +19,7 @@ import {
   type SegmentRegister,
 } from '../../emulator/segmentation.ts';
 import { bare, hex16, hex32, hex64 } from './hex.ts';
+import type { DescriptorReport } from './operand-report.ts';
 import type { CpuReport, SegmentReport } from './stop-report.ts';
 
 /** The seven letters QEMU shows, with their EFLAGS bits. */
@@ -73,20 +74,20 @@ function descriptorAttributes(d: Descriptor): string {
     : letter(TYPE_CONFORMING_DOWN, 'E') + letter(TYPE_READ_WRITE, 'W') + letter(TYPE_ACCESSED, 'A');
 }
 
+export const descriptorReport = (d: Descriptor): DescriptorReport => ({
+  base: hex32(d.base),
+  limit: hex32(d.limit),
+  flags: hex32(encodeDescriptor(d).high),
+  dpl: d.dpl,
+  present: d.present,
+  kind: descriptorKind(d),
+  attributes: descriptorAttributes(d),
+});
+
 function segmentReport({ selector, descriptor }: SegmentRegister): SegmentReport {
   return {
     selector: hex16(selector),
-    ...(descriptor && {
-      descriptor: {
-        base: hex32(descriptor.base),
-        limit: hex32(descriptor.limit),
-        flags: hex32(encodeDescriptor(descriptor).high),
-        dpl: descriptor.dpl,
-        present: descriptor.present,
-        kind: descriptorKind(descriptor),
-        attributes: descriptorAttributes(descriptor),
-      },
-    }),
+    ...(descriptor && { descriptor: descriptorReport(descriptor) }),
   };
 }
 

@@ -4,16 +4,20 @@
  */
 import { z } from 'zod';
 import type { StopKind } from '../../emulator/stop.ts';
+import { flagSchema, observationSchema } from './observation-schema.ts';
+import { operandSchema } from './operand-schema.ts';
+import { bytes, descriptor, dword, hex, text, whole, word } from './schema-parts.ts';
 import type { StopReport } from './stop-report.ts';
 
 export const SCHEMA_NAME = 'startup32/stop@1';
 
 /** A record of every kind: the compiler checks that none is missing. */
-const KINDS: { readonly [K in StopKind]: K } = {
+export const KINDS: { readonly [K in StopKind]: K } = {
   'privileged-instruction': 'privileged-instruction',
   'iopl-sensitive-instruction': 'iopl-sensitive-instruction',
   popf: 'popf',
   iret: 'iret',
+  sensitive: 'sensitive',
   'segment-load': 'segment-load',
   'segment-access': 'segment-access',
   'page-fault': 'page-fault',
@@ -35,29 +39,14 @@ const KINDS: { readonly [K in StopKind]: K } = {
   'engine-limit': 'engine-limit',
 };
 
-const hex = (digits: number, meaning: string) =>
-  z
-    .string()
-    .regex(new RegExp(`^0x[0-9a-f]{${digits}}$`))
-    .describe(meaning);
-const dword = (meaning: string) => hex(8, meaning);
-const word = (meaning: string) => hex(4, meaning);
-const whole = (meaning: string) => z.int().min(0).describe(meaning);
-const text = (meaning: string) => z.string().describe(meaning);
-const bytes = (meaning: string) =>
-  z
-    .string()
-    .regex(/^([0-9a-f]{2}( [0-9a-f]{2})*)?$/)
-    .describe(`${meaning}; hex bytes, separated by spaces`);
-
-const place = z
+export const place = z
   .strictObject({
     address: dword('linear address'),
     symbol: text('nearest symbol, e.g. startup_32+0x1').exactOptional(),
   })
   .describe('an address and its name');
 
-const exception = z.strictObject({
+export const exception = z.strictObject({
   vector: hex(2, 'exception vector'),
   mnemonic: text('e.g. #GP'),
   name: text('e.g. general protection'),
@@ -97,18 +86,6 @@ const rule = z
     citation: text("where the CPU's manual says so"),
   })
   .describe('the privilege rule behind the stop');
-
-const descriptor = z
-  .strictObject({
-    base: dword('base'),
-    limit: dword('limit in bytes, inclusive'),
-    flags: dword('high dword of the descriptor'),
-    dpl: z.int().min(0).max(3),
-    present: z.boolean(),
-    kind: text('CS32, CS16, DS, DS16, LDT, TSS32-busy …, as QEMU spells it'),
-    attributes: text('CRA or EWA with dashes; empty for a system segment'),
-  })
-  .describe("a segment register's hidden part");
 
 const segment = z
   .strictObject({ selector: word('visible part'), descriptor: descriptor.exactOptional() })
@@ -157,6 +134,11 @@ export const stopReportSchema = z
     exception: exception.exactOptional(),
     delivery: delivery.exactOptional(),
     facts,
+    eflags: z.array(flagSchema).describe('popf and iret: what becomes of the flags').exactOptional(),
+    observations: z
+      .array(observationSchema)
+      .describe('silent instructions that ran outside ring 0, in the order of their first places'),
+    operand: operandSchema.exactOptional(),
     details: z.array(z.string()).describe('what else is known, a line each: page walk, neighbours, flags'),
     instructions: whole('instructions retired before the stop'),
     counted: z.boolean().describe('false when `instructions` is a lower bound'),
@@ -198,11 +180,16 @@ export const stopReportSchema = z
     protocol: text('boot protocol'),
     knobs: z.record(z.string(), z.string()).describe("the protocol's knobs as they were set"),
     command: text('the command line that repeats this run').exactOptional(),
+    traceHash: z
+      .string()
+      .regex(/^[0-9a-f]{16}$/)
+      .describe("FNV-1a, 64 bits, of the run's trace")
+      .exactOptional(),
     serial: text('what the kernel printed on its serial port, byte for byte as Latin-1').exactOptional(),
     warnings: z.array(z.strictObject({ code: text('stable code'), message: text('one sentence') })),
   })
   .meta({ title: 'startup32 stop report', description: 'Why and where a kernel stopped' });
 
-type Same<A, B> = [A, B] extends [B, A] ? true : never;
+export type Same<A, B> = [A, B] extends [B, A] ? true : never;
 /** The compiler refuses this line when the schema and the type differ. */
 export const SCHEMA_IS_STOP_REPORT: Same<z.infer<typeof stopReportSchema>, StopReport> = true;

@@ -6,14 +6,11 @@ import type { Reaction } from '../../boot-protocols/protocol.ts';
 import type { RuleClass } from '../../emulator/privilege/index.ts';
 import type { SegmentName } from '../../emulator/segmentation.ts';
 import type { GateProblem, StopKind } from '../../emulator/stop.ts';
+import type { FlagReport, ObservationReport } from './observation-report.ts';
+import type { DescriptorReport, OperandReport } from './operand-report.ts';
+import type { Facts, PlaceReport } from './report-parts.ts';
 
-/** An address and its name. */
-export interface PlaceReport {
-  /** Linear. */
-  address: string;
-  /** The nearest symbol, e.g. `startup_32+0x1`. */
-  symbol?: string;
-}
+export type { Facts, PlaceReport } from './report-parts.ts';
 
 export interface ExceptionReport {
   vector: string;
@@ -54,19 +51,7 @@ export interface RuleReport {
 /** A segment register; without a descriptor it holds the null selector. */
 export interface SegmentReport {
   selector: string;
-  descriptor?: {
-    base: string;
-    /** In bytes, inclusive. */
-    limit: string;
-    /** High dword of the descriptor. */
-    flags: string;
-    dpl: number;
-    present: boolean;
-    /** `CS32`, `DS`, `TSS32-busy` …, as QEMU spells it. */
-    kind: string;
-    /** `CRA` or `EWA` with dashes; empty for a system segment. */
-    attributes: string;
-  };
+  descriptor?: DescriptorReport;
 }
 
 export interface TableReport {
@@ -104,9 +89,6 @@ export interface CpuReport {
   efer: string;
 }
 
-/** Values that belong to one kind of stop, by name. */
-export type Facts = Record<string, string | number | boolean>;
-
 export interface StopReport {
   schema: 'startup32/stop@1';
   kind: StopKind;
@@ -117,6 +99,12 @@ export interface StopReport {
   exception?: ExceptionReport;
   delivery?: DeliveryReport;
   facts: Facts;
+  /** `popf` and `iret`: flags that are asked to change, or that are not what was asked. */
+  eflags?: FlagReport[];
+  /** Silent instructions that ran outside ring 0, in the order of their first places. */
+  observations: ObservationReport[];
+  /** What the instruction was about to do, where that is more than its bytes say. */
+  operand?: OperandReport;
   /** What else is known, a line each: page walk, neighbours, flags. */
   details: string[];
   /** Instructions retired before the stop. */
@@ -148,6 +136,8 @@ export interface StopReport {
   knobs: Record<string, string>;
   /** The command line that repeats this run. */
   command?: string;
+  /** FNV-1a (64 bits) of the run's trace: 16 hexadecimal digits. */
+  traceHash?: string;
   /** What the kernel printed on its serial port, byte for byte as Latin-1. */
   serial?: string;
   warnings: { code: string; message: string }[];

@@ -1,6 +1,7 @@
 /** The text report, from the JSON report and nothing else. */
 import { printable } from '../printable.ts';
 import { bare } from './hex.ts';
+import { flagTable, silentLines } from './observations.ts';
 import { registerDump } from './registers.ts';
 import type { StopReport } from './stop-report.ts';
 import { COLOURED, PLAIN, type Style } from './style.ts';
@@ -24,6 +25,8 @@ export function textReport(report: StopReport, { color = false }: TextOptions = 
     [record(report)],
     disassembly(report, style),
     paragraphs(report, style),
+    flagTable(report.eflags, style),
+    silentLines(report.observations, style),
     registerDump(report.cpu),
     trail(report, style),
     serial(report, style),
@@ -90,6 +93,7 @@ function origin(report: StopReport, style: Style): string[] {
     ...paragraph('image', `${printable(image.name)} (${image.format}, ${image.size} bytes)`, style),
     ...paragraph('sha256', image.sha256, style),
     ...paragraph('as', [protocol, ...settings].join(' '), style),
+    ...(report.traceHash === undefined ? [] : paragraph('trace', report.traceHash, style)),
     ...(command === undefined ? [] : [`${style.faint('repeat')} ${command}`]),
     ...warnings.flatMap(({ message }) => paragraph('note', printable(message), style)),
   ];

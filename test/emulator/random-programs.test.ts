@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import type { EntryState } from '../../emulator/entry-state.ts';
 import { Guest } from '../../emulator/guest.ts';
 import { Machine } from '../../emulator/machine.ts';
-import type { RunOptions } from '../../emulator/run-options.ts';
+import type { RunOptions, StopOn } from '../../emulator/run-options.ts';
 import { Session } from '../../emulator/session.ts';
 import type { Stop } from '../../emulator/stop.ts';
 import type { UnicornLibrary } from '../../emulator/unicorn/api.ts';
@@ -27,11 +27,11 @@ function run(library: UnicornLibrary, entry: EntryState, options: RunOptions): R
   return { stop: machine.run(options), memory: machine.readMemory(DATA, 0x1200), serial };
 }
 
-function runInSteps(library: UnicornLibrary, entry: EntryState): Result {
+function runInSteps(library: UnicornLibrary, entry: EntryState, stopOn: StopOn): Result {
   const serial: number[] = [];
   const guest = new Guest(library, entry, { onSerial: byte => serial.push(byte) });
   try {
-    const session = new Session(guest, { instructions: BUDGET }, { inSlices: true, stepFrom: 0 });
+    const session = new Session(guest, { instructions: BUDGET, stopOn }, { inSlices: true, stepFrom: 0 });
     for (;;) {
       const end = session.slice(Number.POSITIVE_INFINITY);
       if (end.type === 'stop') return { stop: end.stop, memory: guest.readLinear(DATA, 0x1200), serial };
@@ -43,10 +43,18 @@ function runInSteps(library: UnicornLibrary, entry: EntryState): Result {
 }
 
 /** What a run without counting tells too. */
-const uncounted = ({ stop: { kind, cpu, exception }, memory, serial }: Result): unknown => ({
+const uncounted = ({ stop: { kind, cpu, exception, observations }, memory, serial }: Result): unknown => ({
   kind,
   cpu,
   exception,
+  observations: observations.map(({ rule, first, place, saw, bare, differs }) => ({
+    rule,
+    first: first.address,
+    place: place.address,
+    saw,
+    bare,
+    differs,
+  })),
   memory,
   serial,
 });
@@ -59,6 +67,7 @@ const surroundings: fc.Arbitrary<Omit<GuestOptions, 'code'>> = fc.record({
   // Some programs cross into another page.
   at: fc.constantFrom(CODE, CODE, CODE + 0xfe0),
 });
+const stopOns = fc.constantFrom<StopOn>('loss', 'fault', 'sensitive');
 const registers = {
   eax: 1,
   ecx: 3,
@@ -72,19 +81,21 @@ const registers = {
 it('the same Stop on every engine and in every mode', async () => {
   const libraries = await Promise.all(engines.map(engine => engine.load()));
   const kinds = new Set<string>();
+  const observed = new Set<string>();
   fc.assert(
-    fc.property(program, surroundings, (code, around) => {
+    fc.property(program, surroundings, stopOns, (code, around, stopOn) => {
       const entry = guestEntry({ code, registers, ...around });
-      const results = libraries.map(library => run(library, entry, { instructions: BUDGET }));
+      const results = libraries.map(library => run(library, entry, { instructions: BUDGET, stopOn }));
       const [first] = results;
       if (!first) throw new Error('there is no engine');
       kinds.add(first.stop.kind);
+      for (const { rule } of first.stop.observations) observed.add(rule);
       for (const other of results) expect(other).toEqual(first);
       for (const library of libraries) {
-        expect(runInSteps(library, entry)).toEqual(first);
+        expect(runInSteps(library, entry, stopOn)).toEqual(first);
         // Without a limit only what ends by itself.
         if (first.stop.kind === 'budget') continue;
-        const limit = { instructions: Number.POSITIVE_INFINITY };
+        const limit = { instructions: Number.POSITIVE_INFINITY, stopOn };
         expect(run(library, entry, limit)).toEqual(first);
         expect(uncounted(run(library, entry, { ...limit, count: 'never' }))).toEqual(uncounted(first));
       }
@@ -93,4 +104,5 @@ it('the same Stop on every engine and in every mode', async () => {
   );
   // The seed is fixed, so that this says something about the programs and not about luck.
   expect(kinds.size).toBeGreaterThan(8);
+  expect(observed.size).toBeGreaterThan(6);
 });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { findCpuModel } from '../../emulator/cpu-models.ts';
+import { flatCode } from '../../emulator/segmentation.ts';
 import { deliveryOf, evaluate } from '../../emulator/sensitive/index.ts';
 import { GDT, IDT, type SituationOptions, STACK, situation } from '../support/situation.ts';
 
@@ -48,7 +49,7 @@ describe('privileged instructions', () => {
 
   it('rdtsc is privileged with CR4.TSD only', () => {
     const bytes = [0x0f, 0x31];
-    expect(decide({ bytes })).toEqual({ type: 'answer', registers: { eax: 1000, edx: 0 } });
+    expect(decide({ bytes })).toEqual({ type: 'answer', effect: { registers: { eax: 1000, edx: 0 } } });
     const control = { cr0: 0x11, cr2: 0, cr3: 0, cr4: 4, efer: 0 };
     expect(decide({ bytes, cpu: { control } })).toMatchObject({
       cause: { kind: 'privileged-instruction', rule: 'rdtsc' },
@@ -224,7 +225,9 @@ describe('segment loads', () => {
     expect(decide({ bytes: [0xea, 0, 0, 0x10, 0, 0x18, 0] })).toMatchObject({
       cause: { kind: 'segment-load', register: 'cs', selector: 0x18, problem: 'privilege' },
     });
-    expect(decide({ bytes: [0xea, 0, 0, 0x10, 0, 0x09, 0] })).toEqual({ type: 'run' });
+    expect(decide({ bytes: [0xea, 0, 0, 0x10, 0, 0x09, 0] })).toMatchObject({
+      effect: { eip: 0x100000, cpl: 1, segments: { cs: { selector: 9, descriptor: flatCode(1) } } },
+    });
     expect(decide({ bytes: [0xea, 0, 0, 0x10, 0, 0x11, 0] })).toMatchObject({ cause: { problem: 'type' } });
   });
 });
@@ -448,9 +451,10 @@ describe('repeated string instructions', () => {
     const stosb = (edi: number, eflags: number): ReturnType<typeof evaluate> =>
       decide({ bytes: [0xf3, 0xaa], cpu: { segments }, registers: { ecx: 16, edi }, eflags });
     expect(stosb(0xff0, 0x202)).toEqual({ type: 'run' });
-    expect(stosb(0xff1, 0x202)).toMatchObject({ cause: { problem: 'limit' } });
+    expect(stosb(0xff1, 0x202)).toEqual({ type: 'partly', iterations: 15 });
+    expect(stosb(0x1000, 0x202)).toMatchObject({ cause: { problem: 'limit' } });
     expect(stosb(0xfff, 0x602)).toEqual({ type: 'run' });
-    expect(stosb(0xe, 0x602)).toMatchObject({ cause: { problem: 'limit' } });
+    expect(stosb(0xe, 0x602)).toEqual({ type: 'partly', iterations: 15 });
   });
 });
 

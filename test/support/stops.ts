@@ -168,6 +168,7 @@ export function common(hex = 'fa', changes: Partial<CpuState> = {}): StopCommon 
     instructions: 1,
     counted: true,
     trail: [BASE],
+    observations: [],
   };
 }
 
@@ -220,6 +221,14 @@ export const STOPS: { readonly [K in StopKind]: StopOf<K> } = {
       { flag: 'IF', current: 1, requested: 0, resulting: 1 },
       { flag: 'IOPL', current: 0, requested: 3, resulting: 0 },
     ],
+  },
+  sensitive: {
+    kind: 'sensitive',
+    rule: 'pushf',
+    ...common('9c', { eflags: 0x202 }),
+    saw: { what: 'flags', image: 0x202, operandSize: 32 },
+    bare: { what: 'flags', image: 0x2, operandSize: 32 },
+    differs: true,
   },
   'segment-load': {
     kind: 'segment-load',

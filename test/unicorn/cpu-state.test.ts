@@ -1,8 +1,16 @@
 import { expect, it } from 'vitest';
 import type { CpuState, Ring } from '../../emulator/cpu-state.ts';
 import { type Descriptor, flatCode, flatData } from '../../emulator/segmentation.ts';
-import { PROT_ALL, REG_EFLAGS, REG_GDTR, REG_SEGMENT } from '../../emulator/unicorn/constants.ts';
+import {
+  PROT_ALL,
+  REG_CR2,
+  REG_CR3,
+  REG_EFLAGS,
+  REG_GDTR,
+  REG_SEGMENT,
+} from '../../emulator/unicorn/constants.ts';
 import { EngineError } from '../../emulator/unicorn/errors.ts';
+import { enterCpuState, writeCr2 } from '../../emulator/unicorn/quirks/cpu-state.ts';
 import { describeEachEngine } from '../support/engines.ts';
 import { CODE, Cpu, entryState, STACK } from './cpu.ts';
 
@@ -138,6 +146,38 @@ describeEachEngine('entering a CPU state', engine => {
     const eflags = 0x7ed7;
     cpu.enter({ ...entryState({ ring: 3 }), eflags });
     expect(cpu.state().eflags).toBe(eflags);
+  });
+
+  it('quirk cr2-writes-cr3: CR2 is entered and written, and CR3 stays', async () => {
+    const library = await engine.load();
+    const bare = library.open();
+    bare.writeRegister(REG_CR2, 0x1234);
+    expect(bare.readRegister(REG_CR3)).toBe(engine.name === 'libunicorn' ? 0x1234 : 0);
+    bare.close();
+    using cpu = new Cpu(library);
+    const state = entryState();
+    const control = { ...state.control, cr2: 0x5678, cr3: 0x3000 };
+    enterCpuState(cpu.uc, cpu.context, cpu.calibration, { ...state, control });
+    expect([cpu.uc.readRegister(REG_CR2), cpu.uc.readRegister(REG_CR3)]).toEqual([0x5678, 0x3000]);
+    writeCr2(cpu.uc, cpu.context, cpu.calibration, 0x9abc);
+    expect([cpu.uc.readRegister(REG_CR2), cpu.uc.readRegister(REG_CR3)]).toEqual([0x9abc, 0x3000]);
+  });
+
+  it('quirk coprocessor-flags: CR0.TS and CR0.EM make FNINIT raise #NM', async () => {
+    for (const [cr0, vectors] of [
+      [0x11, []],
+      [0x19, [7]],
+      [0x15, [7]],
+    ] as const) {
+      using cpu = new Cpu(await engine.load(), { cr0 });
+      const raised: number[] = [];
+      cpu.uc.onInterrupt(vector => {
+        raised.push(vector);
+        cpu.uc.stop();
+      });
+      cpu.run([0xdb, 0xe3]);
+      expect([cr0, raised]).toEqual([cr0, vectors]);
+    }
   });
 
   it('refuses a state that the CPU does not take', async () => {

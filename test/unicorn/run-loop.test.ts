@@ -1,7 +1,10 @@
 /** What the run loop has to work around: the bare symptom, on the CPU alone. The remedies are tested in test/emulator. */
+
 import { expect, it } from 'vitest';
+import { Machine } from '../../emulator/machine.ts';
 import { REG_CR2, UC_ERR_INSN_INVALID, UC_ERR_OK } from '../../emulator/unicorn/constants.ts';
 import { describeEachEngine } from '../support/engines.ts';
+import { guestEntry, MEMORY, mapping } from '../support/guest.ts';
 import { CODE, Cpu, NOWHERE } from './cpu.ts';
 
 /** xor %eax,%eax; sub $1,%eax: EFLAGS is 0x97 (CF PF AF SF, and bit 1). */
@@ -11,6 +14,8 @@ const FLAGS = 0x97;
 const page = (index: number): number => (index === 0x302 || index === 3 ? 0 : 7);
 const FUNCTION = 0x2000;
 const call = (at: number): number[] => [0xe8, (FUNCTION - at - 5) & 0xff, (FUNCTION - at - 5) >> 8, 0, 0];
+
+const CODE_PAGE = 0x1000;
 
 describeEachEngine('the run loop of the bare engine', engine => {
   it('quirk stale-code: after the first write to a page of code, translations of the rest of it stay', async () => {
@@ -123,5 +128,26 @@ describeEachEngine('the run loop of the bare engine', engine => {
     expect(cpu.eax).toBe(40);
     if (engine.name === 'libunicorn') expect(stale).toBeGreaterThan(0);
     else expect(stale).toBe(0);
+  });
+
+  it('quirk until-fetches: a page that the guest may not fetch from faults at its first byte', async () => {
+    // The page of the code is the supervisor's; mov $1,%eax; cpuid, before which the run comes back.
+    const entry = guestEntry({
+      code: 'b8 01 00 00 00 0f a2',
+      ring: 3,
+      paging: '32-bit',
+      mappings: [
+        { ...mapping(0, 0, CODE_PAGE), user: true },
+        { ...mapping(CODE_PAGE, CODE_PAGE, 0x1000), user: false },
+        mapping(CODE_PAGE + 0x1000, CODE_PAGE + 0x1000, MEMORY - CODE_PAGE - 0x1000),
+      ],
+    });
+    using machine = Machine.open(await engine.load(), entry);
+    expect(machine.run()).toMatchObject({
+      kind: 'page-fault',
+      access: 'fetch',
+      address: CODE_PAGE,
+      exception: { vector: 14, errorCode: 5 },
+    });
   });
 });

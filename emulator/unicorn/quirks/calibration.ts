@@ -28,7 +28,17 @@ export const SEGMENT_INDEX = { es: 0, cs: 1, ss: 2, ds: 3, fs: 4, gs: 5, ldtr: 6
 const GDT_INDEX = 8;
 
 /** cpu.h, HF_*_MASK. */
-export const HFLAGS = { cpl: 3, cs32: 1 << 4, ss32: 1 << 5, addSegment: 1 << 6, osfxsr: 1 << 22 } as const;
+export const HFLAGS = {
+  cpl: 3,
+  cs32: 1 << 4,
+  ss32: 1 << 5,
+  addSegment: 1 << 6,
+  /** MP, EM and TS, in the order of CR0. */
+  coprocessor: 7 << 9,
+  osfxsr: 1 << 22,
+} as const;
+/** From CR0.MP, EM and TS to their place in hflags. */
+export const COPROCESSOR_SHIFT = 8;
 
 const CODE = 0x100;
 const SELECTOR_IN_MEMORY = 0x200;

@@ -34,11 +34,13 @@ import {
   REG_IDTR,
 } from '../constants.ts';
 import { EngineError } from '../errors.ts';
-import { type Calibration, HFLAGS, SEGMENT_CACHE, SEGMENT_INDEX } from './calibration.ts';
+import { type Calibration, COPROCESSOR_SHIFT, HFLAGS, SEGMENT_CACHE, SEGMENT_INDEX } from './calibration.ts';
 import { viewOf } from './exceptions.ts';
 
 /** SDM vol. 3, 2.5: without it SSE instructions are invalid. */
 const CR4_OSFXSR = 1 << 9;
+/** P in a descriptor's high dword: SDM vol. 3, figure 3-8. */
+const PRESENT = 1 << 15;
 /** EFLAGS bit 1 is always 1 (SDM vol. 1, 3.4.3); unicorn.js starts with 0. */
 const EFLAGS_RESERVED = 2;
 
@@ -79,11 +81,15 @@ function cacheOffset(calibration: Calibration, name: SegmentOrTable): number {
 function readCache(view: DataView, calibration: Calibration, name: SegmentOrTable): SegmentRegister {
   const at = cacheOffset(calibration, name);
   const selector = view.getUint32(at + SEGMENT_CACHE.selector, true) & 0xffff;
-  if (isNullSelector(selector)) return { selector, descriptor: undefined };
+  const high = view.getUint32(at + SEGMENT_CACHE.flags, true);
+  // LLDT of a null selector leaves the flags as they were. In virtual-8086 mode selectors below 4 are not null.
+  const isTable = name === 'ldtr' || name === 'tr';
+  if ((isTable && isNullSelector(selector)) || (high & PRESENT) === 0)
+    return { selector, descriptor: undefined };
   const base = view.getUint32(at + SEGMENT_CACHE.base, true);
   const limit = view.getUint32(at + SEGMENT_CACHE.limit, true);
   // Base and limit are kept apart from the flags, which are the descriptor's high dword with stale base and limit bits.
-  const flags = decodeDescriptor(0, view.getUint32(at + SEGMENT_CACHE.flags, true));
+  const flags = decodeDescriptor(0, high);
   return { selector, descriptor: { ...flags, base, limit } };
 }
 
@@ -146,7 +152,6 @@ export function enterCpuState(
   // SDM vol. 3, 9.9.2 (the order in which paging is set up): CR0.PG last. Each write flushes the TLB.
   uc.writeMsr(MSR_EFER, BigInt(state.control.efer));
   uc.writeRegister(REG_CR4, state.control.cr4);
-  uc.writeRegister(REG_CR2, state.control.cr2);
   uc.writeRegister(REG_CR3, state.control.cr3);
   uc.writeRegister(REG_CR0, state.control.cr0);
   uc.writeRegister(REG_EFLAGS, (state.eflags | EFLAGS_RESERVED) >>> 0);
@@ -160,17 +165,43 @@ export function enterCpuState(
   }
   view.setUint32(calibration.hflags, hflagsOf(view.getUint32(calibration.hflags, true), state), true);
   view.setInt32(calibration.oldException, -1, true);
+  view.setUint32(cr2Offset(calibration), state.control.cr2, true);
   context.restore();
 
   verify(state, readCpuState(uc, context, calibration));
 }
 
-/** What QEMU derives from the hidden parts (cpu_x86_load_seg_cache) and from CR4 (cpu_x86_update_cr4). */
+/** cpu.h: `target_ulong cr[5]` stands behind the segments, LDT, TR, GDT and IDT. */
+const cr2Offset = (calibration: Calibration): number =>
+  calibration.segments + CACHES_BEFORE_CR * SEGMENT_CACHE.size + 2 * 8;
+const CACHES_BEFORE_CR = 10;
+
+/**
+ * CR2 alone: libunicorn's `uc_reg_write` of it writes CR3.
+ *
+ * @throws {EngineError} `engine-state-rejected` when it is not where it is in known versions
+ */
+export function writeCr2(uc: Unicorn, context: ContextBlob, calibration: Calibration, value: number): void {
+  context.save();
+  viewOf(context).setUint32(cr2Offset(calibration), value, true);
+  context.restore();
+  const found = uc.readRegister(REG_CR2);
+  if (found !== value >>> 0) {
+    throw new EngineError(
+      'engine-state-rejected',
+      `The CPU does not take CR2: it is 0x${found.toString(16)}, expected 0x${value.toString(16)}.`,
+    );
+  }
+}
+
+/** What QEMU derives from the hidden parts (cpu_x86_load_seg_cache), from CR0 and from CR4 (cpu_x86_update_cr0, _cr4). */
 function hflagsOf(hflags: number, state: CpuState): number {
   const { cs, ss, ds, es } = state.segments;
   const base = (register: SegmentRegister): number => register.descriptor?.base ?? 0;
   const big = (descriptor: Descriptor | undefined): boolean => descriptor?.big ?? false;
-  const kept = hflags & ~(HFLAGS.cpl | HFLAGS.cs32 | HFLAGS.ss32 | HFLAGS.addSegment | HFLAGS.osfxsr);
+  const derived =
+    HFLAGS.cpl | HFLAGS.cs32 | HFLAGS.ss32 | HFLAGS.addSegment | HFLAGS.coprocessor | HFLAGS.osfxsr;
+  const kept = hflags & ~derived;
   const addSegment = !big(cs.descriptor) || base(ds) !== 0 || base(es) !== 0 || base(ss) !== 0;
   return (
     (kept |
@@ -178,6 +209,7 @@ function hflagsOf(hflags: number, state: CpuState): number {
       (big(cs.descriptor) ? HFLAGS.cs32 : 0) |
       (big(ss.descriptor) ? HFLAGS.ss32 : 0) |
       (addSegment ? HFLAGS.addSegment : 0) |
+      ((state.control.cr0 << COPROCESSOR_SHIFT) & HFLAGS.coprocessor) |
       ((state.control.cr4 & CR4_OSFXSR) !== 0 ? HFLAGS.osfxsr : 0)) >>>
     0
   );

@@ -86,11 +86,7 @@ const interrupted: Explainer<'interrupted'> = () => ({
 const ENGINE_LIMITS = {
   'paging-not-identity':
     'The kernel has page tables that map an address to another one, and this engine always goes to physical = linear. Going on would touch the wrong memory.',
-  'segment-base':
-    'The kernel runs in a code segment whose base is not 0, and addresses here are linear ones throughout.',
   'real-mode': 'The kernel has left protected mode, and only 32-bit protected mode is run here.',
-  'virtual-8086': 'The kernel has entered virtual-8086 mode, and only 32-bit protected mode is run here.',
-  'fast-call': 'The engines do not have the registers that SYSENTER and SYSEXIT take their targets from.',
   'unexpected-error': 'The emulator reported an error that no rule of this CPU explains.',
   'no-progress': 'The emulator came back again and again without running an instruction.',
 } as const satisfies Record<StopOf<'engine-limit'>['limit'], string>;

@@ -6,11 +6,13 @@ import { INSTRUCTION_EXPLAINERS } from './instructions.ts';
 import { MEMORY_EXPLAINERS } from './memory.ts';
 import type { Explainers, Explanation, Scene } from './scene.ts';
 import { SEGMENT_EXPLAINERS } from './segments.ts';
+import { SENSITIVE_EXPLAINERS } from './sensitive.ts';
 
 export type { Explanation, Scene } from './scene.ts';
 
 const EXPLAINERS: Explainers<StopKind> = {
   ...INSTRUCTION_EXPLAINERS,
+  ...SENSITIVE_EXPLAINERS,
   ...SEGMENT_EXPLAINERS,
   ...MEMORY_EXPLAINERS,
   ...CALL_EXPLAINERS,

@@ -1,10 +1,13 @@
 /** Stops at an instruction for what it is: privilege, flags lost silently, opcodes that raise #UD. */
 import { exceptionName } from '../../../boot-protocols/exceptions.ts';
+import { flagRows } from '../../../emulator/flags.ts';
+import { portName } from '../../../emulator/operands/ports.ts';
 import type { PrivilegeRule } from '../../../emulator/privilege/index.ts';
 import type { FlagChange, StopOf } from '../../../emulator/stop.ts';
 import { BAD_INSTRUCTION } from '../disassemble.ts';
 import { exceptionTitle } from '../exceptions.ts';
 import { hex8, hex16, hex32, hexBytes, hexShort } from '../hex.ts';
+import { flagReport } from '../observations.ts';
 import type { Facts } from '../stop-report.ts';
 import { refusalOf } from './refusals.ts';
 import { type Explainer, type Explainers, type Explanation, type Scene, whoRuns } from './scene.ts';
@@ -60,7 +63,9 @@ function portDetail(stop: StopOf<'iopl-sensitive-instruction'>): string[] {
   const { number, size, direction, value } = stop.port;
   const what = direction === 'in' ? 'read from' : 'write to';
   const written = value === undefined ? '' : ` of ${hex32(value)}`;
-  return [`${size}-byte ${what} port ${hex16(number)}${written}`];
+  const name = portName(number);
+  const behind = name === undefined ? '' : ` (${name})`;
+  return [`${size}-byte ${what} port ${hex16(number)}${behind}${written}`];
 }
 
 const ioplSensitive: Explainer<'iopl-sensitive-instruction'> = (stop, scene) => {
@@ -81,7 +86,7 @@ const ioplSensitive: Explainer<'iopl-sensitive-instruction'> = (stop, scene) => 
     ],
     why: ruleSentence(rule, scene),
     ...(rule && { rule }),
-    details: portDetail(stop),
+    details: stop.operand ? [] : portDetail(stop),
     facts: { rule: stop.rule, ...portFacts(stop) },
   };
 };
@@ -110,6 +115,7 @@ function flagsLost(stop: StopOf<'popf' | 'iret'>, scene: Scene): Explanation {
       resulting: hex32(stop.resulting),
       lost: stop.lost.map(change => change.flag).join(' '),
     },
+    eflags: flagRows(stop.current, stop.requested, stop.resulting).map(flagReport),
   };
 }
 
@@ -169,7 +175,7 @@ const forcedEmulation: Explainer<'forced-emulation'> = (stop, scene) => ({
 const exception: Explainer<'exception'> = (stop, scene) => {
   const vector = stop.exception?.vector;
   const name = vector === undefined ? 'exception' : exceptionName(vector).name;
-  const refusal = refusalOf(stop);
+  const refusal = refusalOf(stop, scene.entry.platform.cpuModel);
   return {
     title: titleOf(stop, 'exception'),
     claims: [

@@ -1,8 +1,9 @@
 /** What the CPU refuses in an instruction that it raises an exception for by its operands: decoded from the Stop. */
 import { decoded } from '../../../boot-protocols/reactions.ts';
+import { CPU_MODELS, findCpuModel } from '../../../emulator/cpu-models.ts';
 import type { DecodedInstruction } from '../../../emulator/instructions.ts';
 import { CR0_PE, CR0_PG } from '../../../emulator/paging.ts';
-import { CR0_CD, CR0_NW, CR4_KNOWN } from '../../../emulator/sensitive/control-registers.ts';
+import { CR0_CD, CR0_NW } from '../../../emulator/sensitive/control-registers.ts';
 import { MSR_EFER } from '../../../emulator/sensitive/efer.ts';
 import type { StopOf } from '../../../emulator/stop.ts';
 import { hex32, hexShort } from '../hex.ts';
@@ -21,7 +22,11 @@ const CR4 = 4;
 /** Sizes and types of vectors: SDM vol. 3, table 6-1. */
 const VECTOR = { divide: 0, bound: 5, invalidTss: 10, generalProtection: 13 } as const;
 
-const toControlRegister: Refused = (stop, { systemRegister, generalRegister }) => {
+const toControlRegister = (
+  stop: StopOf<'exception'>,
+  { systemRegister, generalRegister }: DecodedInstruction,
+  reserved: number,
+): Refusal | undefined => {
   if (generalRegister === undefined) return undefined;
   const value = stop.cpu.registers[generalRegister];
   if (systemRegister === CR0) {
@@ -38,10 +43,10 @@ const toControlRegister: Refused = (stop, { systemRegister, generalRegister }) =
       };
     }
   }
-  if (systemRegister === CR4 && (value & ~CR4_KNOWN) !== 0) {
+  if (systemRegister === CR4 && (value & reserved) !== 0) {
     return {
       claim: `${hex32(value)} has reserved bits of CR4`,
-      why: `The value ${hex32(value)} sets bits of CR4 that are reserved on this CPU model (${hex32((value & ~CR4_KNOWN) >>> 0)}): #GP(0). CR4 was ${hex32(stop.cpu.control.cr4)}; a kernel asks cpuid before it sets a bit (SDM vol. 2, MOV to CRn; vol. 3, 2.5).`,
+      why: `The value ${hex32(value)} sets bits of CR4 that are reserved on this CPU model (${hex32((value & reserved) >>> 0)}): #GP(0). CR4 was ${hex32(stop.cpu.control.cr4)}; a kernel asks cpuid before it sets a bit (SDM vol. 2, MOV to CRn; vol. 3, 2.5).`,
     };
   }
   return undefined;
@@ -92,8 +97,15 @@ function invalidTss(stop: StopOf<'exception'>): Refusal {
       };
 }
 
-/** Nothing where the exception says all there is, or the operands do not show the reason. */
-export function refusalOf(stop: StopOf<'exception'>): Refusal | undefined {
+/** Bits of CR4 that the model does not have. */
+const reservedCr4 = (cpuModel: string): number => ~((findCpuModel(cpuModel) ?? CPU_MODELS[0])?.cr4 ?? 0);
+
+/**
+ * Nothing where the exception says all there is, or the operands do not show the reason.
+ *
+ * @param cpuModel its name
+ */
+export function refusalOf(stop: StopOf<'exception'>, cpuModel: string): Refusal | undefined {
   const instruction = decoded(stop);
   switch (stop.exception?.vector) {
     case VECTOR.divide:
@@ -112,7 +124,7 @@ export function refusalOf(stop: StopOf<'exception'>): Refusal | undefined {
       if (!instruction) return undefined;
       return instruction.systemRegister === undefined
         ? BY_MNEMONIC[instruction.mnemonic]?.(stop, instruction)
-        : toControlRegister(stop, instruction);
+        : toControlRegister(stop, instruction, reservedCr4(cpuModel));
     }
     default:
       return undefined;

@@ -3,6 +3,7 @@ import type { EntryState } from '../../../emulator/entry-state.ts';
 import type { PrivilegeRule } from '../../../emulator/privilege/index.ts';
 import type { StopKind, StopOf } from '../../../emulator/stop.ts';
 import type { Names } from '../names.ts';
+import type { FlagReport } from '../observation-report.ts';
 import type { Facts } from '../stop-report.ts';
 
 /** The stop's surroundings, computed once. */
@@ -29,6 +30,8 @@ export interface Explanation {
   readonly rule?: PrivilegeRule;
   readonly details: readonly string[];
   readonly facts: Facts;
+  /** POPF and IRET: flags that are asked to change, or that are not what was asked. */
+  readonly eflags?: readonly FlagReport[];
 }
 
 export type Explainer<K extends StopKind> = (stop: StopOf<K>, scene: Scene) => Explanation;

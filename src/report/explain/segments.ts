@@ -1,26 +1,15 @@
 /** Stops about segments: loads that fail, and accesses through a segment that does not allow them. */
-import {
-  type Descriptor,
-  selectorIndex,
-  selectorRpl,
-  selectorUsesLdt,
-} from '../../../emulator/segmentation.ts';
+import { type Descriptor, selectorRpl } from '../../../emulator/segmentation.ts';
 import type { SegmentLoadProblem, StopOf } from '../../../emulator/stop.ts';
 import { exceptionTitle } from '../exceptions.ts';
 import { hex16, hex32, hexShort } from '../hex.ts';
+import { descriptorInWords, selectorInWords, tableOf } from './descriptor.ts';
 import type { Explainer, Explainers, Scene } from './scene.ts';
 
 type Load = StopOf<'segment-load'>;
 type SegmentAccess = StopOf<'segment-access'>;
 
-const tableOf = (selector: number): string => (selectorUsesLdt(selector) ? 'LDT' : 'GDT');
-
-const selectorDetail = (selector: number): string =>
-  `selector ${hex16(selector)}: ${tableOf(selector)} entry ${hexShort(selectorIndex(selector))}, RPL ${selectorRpl(selector)}`;
-
-const descriptorDetail = (d: Descriptor): string =>
-  `descriptor: base ${hex32(d.base)}, limit ${hex32(d.limit)}, type ${hexShort(d.type)}, ` +
-  `${d.codeOrData ? 'code or data' : 'system'}, DPL ${d.dpl}, ${d.present ? 'present' : 'not present'}`;
+const descriptorDetail = (d: Descriptor): string => `descriptor: ${descriptorInWords(d)}`;
 
 interface Problem {
   /** Continues `loading ds with 0x0018: `. */
@@ -139,7 +128,10 @@ const segmentLoad: Explainer<'segment-load'> = (stop, scene) => {
       `${stop.register} := ${selector} (${stop.problem})`,
     ],
     why,
-    details: [selectorDetail(stop.selector), ...(stop.descriptor ? [descriptorDetail(stop.descriptor)] : [])],
+    details: [
+      selectorInWords(stop.selector),
+      ...(stop.descriptor ? [descriptorDetail(stop.descriptor)] : []),
+    ],
     facts: { register: stop.register, selector, problem: stop.problem },
   };
 };
