@@ -10,7 +10,7 @@
 const PER_BYTE = 256;
 const PER_BLOCK = 512;
 /** A run with an end address translates the block up to it, and the one behind, anew. */
-const PER_START = 4096;
+const PER_START = 2048;
 /** Blocks that are remembered; two that share a slot count again each time, which errs on the safe side. */
 const SLOTS = 1 << 16;
 const FULL = 0.33;

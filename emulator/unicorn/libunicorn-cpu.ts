@@ -36,7 +36,7 @@ import { Handlers } from './handlers.ts';
 import { type CallbackTypes, type Functions, type Koffi, low32, type Wide } from './libunicorn-abi.ts';
 
 /** Bytes of translated code, instead of 1 GiB: a flush writes to every page of it. */
-const CODE_BUFFER = 64 << 20;
+const CODE_BUFFER = 32 << 20;
 
 const ADDRESS_SPACE = 2 ** 32;
 /** An `until` that no instruction has. */
