@@ -1,8 +1,8 @@
 /** The knobs: which a protocol takes, their values when absent, and how the command line spells them. */
-import { CPU_MODELS, findCpuModel } from '../emulator/cpu-models.ts';
+import { CPU_MODELS, findCpuModel } from '../emulator/cpu-models/index.ts';
 import type { Ring } from '../emulator/cpu-state.ts';
 import type { PagingMode } from '../emulator/entry-state.ts';
-import { PAGE_SIZE } from '../emulator/page-tables.ts';
+import { PAGE_SIZE } from '../emulator/paging.ts';
 import type { KernelImage } from '../src/kernel-image/kernel-image.ts';
 import {
   type BootOptions,
@@ -19,7 +19,7 @@ export interface KnobDefaults {
   readonly gdt: 'flat' | 'none';
   readonly keepSegments: boolean;
   readonly subarch: number;
-  /** Name of a CPU model of `emulator/cpu-models.ts`; for the entry of a 64-bit kernel see {@link settleKnobs}. */
+  /** Name of a CPU model of `emulator/cpu-models/`; for the entry of a 64-bit kernel see {@link settleKnobs}. */
   readonly cpu: string;
 }
 

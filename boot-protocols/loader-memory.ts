@@ -3,7 +3,8 @@
  * reads it through paging, and guarded) and its page tables (not mapped). A touch of either by the kernel is a Stop.
  */
 import type { MemoryBank, MemoryRegion, PageMapping, Paging, PagingMode } from '../emulator/entry-state.ts';
-import { buildPageTables, PAGE_SIZE } from '../emulator/page-tables.ts';
+import { buildPageTables } from '../emulator/page-tables.ts';
+import { PAGE_SIZE } from '../emulator/paging.ts';
 import { roundUp } from './regions.ts';
 
 /** Room for the PAE tables of the largest RAM; near the end of the address space, where lguest has its switcher too. */

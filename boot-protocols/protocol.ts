@@ -2,7 +2,6 @@
  * BootProtocol: a system that can start a kernel, as a pure function from an image and knobs to an EntryState,
  * and what that system would make of a Stop.
  */
-
 import type { Ring } from '../emulator/cpu-state.ts';
 import type { EntryState, PagingMode } from '../emulator/entry-state.ts';
 import type { Stop } from '../emulator/stop.ts';
@@ -23,7 +22,7 @@ export interface BootOptions {
   readonly subarch?: number;
   /** Fill memory that the protocol does not define with the poison pattern. */
   readonly poison?: boolean;
-  /** Name of a CPU model of `emulator/cpu-models.ts`. */
+  /** Name of a CPU model of `emulator/cpu-models/`. */
   readonly cpu?: string;
 }
 

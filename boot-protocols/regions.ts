@@ -1,7 +1,6 @@
 /** Ranges of physical memory: sorting them, finding room between them, and refusing those that overlap. */
-
 import type { MemoryBank, MemoryRegion, PageMapping } from '../emulator/entry-state.ts';
-import { PAGE_SIZE } from '../emulator/page-tables.ts';
+import { PAGE_SIZE } from '../emulator/paging.ts';
 import { ProtocolError } from './protocol.ts';
 
 export interface Range {

@@ -1,7 +1,7 @@
 /** General registers at entry: what the protocol promises, and the poison pattern for the rest. */
+import { CR0_ET, CR0_PE } from '../emulator/control-bits.ts';
 import { GENERAL_REGISTERS, type GeneralRegister } from '../emulator/cpu-state.ts';
 import { REGISTER_POISON, type RegisterEntry } from '../emulator/entry-state.ts';
-import { CR0_PE } from '../emulator/paging.ts';
 
 export type PromisedRegisters = Readonly<Partial<Record<GeneralRegister, Omit<RegisterEntry, 'promised'>>>>;
 
@@ -30,12 +30,7 @@ export function entryRegisters(
   };
 }
 
-/** CR0.ET always reads as 1 (SDM vol. 3, 2.5). */
-const CR0_ET = 0x10;
 /** Protected mode, and nothing else. */
 export const CR0_PROTECTED = CR0_PE | CR0_ET;
 /** PE MP ET NE WP AM PG: how Linux (and so an lguest host) and Xen run: Linux 4.13 asm/processor-flags.h CR0_STATE. */
 export const CR0_HYPERVISOR = 0x80050033;
-/** SDM vol. 3, 2.5. */
-export const CR4_OSFXSR = 0x200;
-export const CR4_OSXMMEXCPT = 0x400;

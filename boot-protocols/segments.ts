@@ -2,6 +2,7 @@
 import type { Ring } from '../emulator/cpu-state.ts';
 import type { SegmentEntry } from '../emulator/entry-state.ts';
 import {
+  DESCRIPTOR_SIZE,
   type Descriptor,
   encodeDescriptor,
   flatCode,
@@ -10,8 +11,6 @@ import {
   type SegmentRegister,
   TYPE_TSS32_BUSY,
 } from '../emulator/segmentation.ts';
-
-export const DESCRIPTOR_SIZE = 8;
 
 export const NULL_SEGMENT: SegmentRegister = { selector: 0, descriptor: undefined };
 

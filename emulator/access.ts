@@ -2,11 +2,10 @@
 import type { CpuState } from './cpu-state.ts';
 import type { Guest } from './guest.ts';
 import { nearRegions } from './memory.ts';
-import { accessProblem, walk } from './paging.ts';
+import { accessProblem, PAGE_SIZE, walk } from './paging.ts';
 import type { DataAccess, Refusal } from './sensitive/verdict.ts';
+import { PAGE_FAULT } from './vectors.ts';
 
-const PAGE_SIZE = 4096;
-const PAGE_FAULT = 14;
 /** Bits of a #PF error code: SDM vol. 3, 4.7. */
 const PF_PROTECTION = 1;
 const PF_WRITE = 2;

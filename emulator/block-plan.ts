@@ -1,7 +1,8 @@
 /** Where a block has to be stopped in: what is sensitive in it, held against the present state of the CPU. */
 import type { Block } from './blocks.ts';
+import { branchOffset } from './decode/branch.ts';
+import { type DecodedInstruction, decodeInstruction } from './decode/instruction.ts';
 import type { Guest } from './guest.ts';
-import { branchOffset, type DecodedInstruction, decodeInstruction } from './instructions.ts';
 import { mustStop, type PrivilegeState } from './sensitive/index.ts';
 
 const NOWHERE = Number.POSITIVE_INFINITY;
@@ -34,7 +35,8 @@ function firstObserved(block: Block, { state, observer }: Guest): number {
 
 /** Offset of the first instruction whose accesses or whose branch have to be checked; else infinite. */
 function firstCheckedAccess(block: Block, { state, processor }: Guest): number {
-  const { notFlat, bits, codeLimit, alignment } = state;
+  const { notFlat, bits, codeLimit, alignment, virtualInterruptDue } = state;
+  if (virtualInterruptDue) return 0;
   const isChecked = notFlat.has('ds') || notFlat.has('es') || notFlat.has('ss');
   if (!isChecked && !alignment && codeLimit === undefined) return NOWHERE;
   const registers = processor.readRegisters();
@@ -48,6 +50,7 @@ function firstCheckedAccess(block: Block, { state, processor }: Guest): number {
 
 /** Whether the segments, or alignment, can refuse the instruction at `start` or what it does. */
 export function needsChecks(start: number, instruction: DecodedInstruction, state: PrivilegeState): boolean {
+  if (state.virtualInterruptDue) return true;
   const { memory, branch, length } = instruction;
   if (memory.some(use => state.alignment || state.notFlat.has(use.segment))) return true;
   const { codeLimit } = state;

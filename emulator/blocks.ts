@@ -2,7 +2,9 @@
  * What is known about the guest's code, by block: straight-line code from an address to its first control transfer
  * (or to where the engine cut it).
  */
-import { type CodeBits, type DecodedBlock, decodeBlock } from './instructions.ts';
+
+import { type DecodedBlock, decodeBlock } from './decode/block.ts';
+import type { CodeBits } from './decode/sizes.ts';
 
 /** Longest block that is decoded, in bytes: the engines' own limit is one page. */
 export const MAX_BLOCK_SIZE = 4096;

@@ -4,9 +4,9 @@
  * `stale-code`.
  */
 import { type Block, type FetchCode, isOneInside, sameBytes } from './blocks.ts';
-import { decodeInstruction } from './instructions.ts';
+import { decodeInstruction } from './decode/instruction.ts';
+import { PAGE_SIZE } from './paging.ts';
 
-const PAGE_SIZE = 4096;
 const NO_REGISTERS = { eax: 0, ecx: 0, edx: 0, ebx: 0, esp: 0, ebp: 0, esi: 0, edi: 0 } as const;
 /** A look at all pages after so many new blocks for each of them keeps its cost below that of decoding. */
 const PAGES_PER_BLOCK = 16;

@@ -36,7 +36,7 @@ export interface GivenAnswer {
 }
 
 /** Stops of the run rather than of the guest: there is nothing to answer. */
-const RUN_ENDED: ReadonlySet<StopKind> = new Set([
+export const RUN_ENDED: ReadonlySet<StopKind> = new Set([
   'reached',
   'budget',
   'timeout',

@@ -153,6 +153,8 @@ const lastOffset = (block: Block): number => block.offsets.at(-1) ?? 0;
 const isRepetition = (block: Block, next: number): boolean =>
   block.endsInRepeat && next === block.start + lastOffset(block);
 
-/** Which of the block's instructions starts at `linear`; -1 when none does. */
-const indexOf = (block: Block, linear: number): number =>
-  linear >= block.start && linear < block.end ? block.offsets.indexOf(linear - block.start) : -1;
+/** Which of the block's instructions starts at `linear`; -1 when none does. The first may be one that is gone. */
+const indexOf = ({ start, end, offsets }: Block, linear: number): number => {
+  if (linear === start) return 0;
+  return linear > start && linear < end ? offsets.indexOf(linear - start) : -1;
+};

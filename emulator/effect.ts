@@ -20,8 +20,15 @@ export interface Effect {
   readonly cpl?: Ring;
   /** In the order in which the CPU does them; each at a linear address, through the mapping before the instruction. */
   readonly writes?: readonly LinearWrite[];
+  readonly debug?: Partial<DebugRegisters>;
   /** Model-specific registers but EFER, as WRMSR writes them. */
   readonly msrs?: readonly { readonly index: number; readonly value: bigint }[];
+}
+
+/** Debug status and debug control: SDM vol. 3, 17.2. */
+export interface DebugRegisters {
+  readonly dr6: number;
+  readonly dr7: number;
 }
 
 export interface LinearWrite {

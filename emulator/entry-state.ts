@@ -2,7 +2,7 @@
  * EntryState: everything that is true at a kernel's first instruction. Plain data that a boot protocol makes,
  * a Machine brings to life, and anyone can print or compare.
  */
-import type { ControlRegisters, GeneralRegister, Ring, TableRegister } from './cpu-state.ts';
+import type { ControlRegisters, CpuState, GeneralRegister, Ring, TableRegister } from './cpu-state.ts';
 import type { SegmentName, SegmentRegister } from './segmentation.ts';
 
 /**
@@ -130,6 +130,32 @@ export interface Platform {
   readonly openVectors?: readonly number[];
   /** The hypercall page, if there is one (linear address). Entry n stands at `linear + 32 * n`. */
   readonly hypercallPage?: number;
-  /** Of `emulator/cpu-models.ts`. */
+  /** Of `emulator/cpu-models/`. */
   readonly cpuModel: string;
+}
+
+/** The registers of an entry state, as a CPU holds them. */
+export function cpuStateOf(entry: EntryState): CpuState {
+  const { registers: r, segments } = entry;
+  return {
+    registers: {
+      eax: r.eax.value,
+      ecx: r.ecx.value,
+      edx: r.edx.value,
+      ebx: r.ebx.value,
+      esp: r.esp.value,
+      ebp: r.ebp.value,
+      esi: r.esi.value,
+      edi: r.edi.value,
+    },
+    eip: entry.eip,
+    eflags: entry.eflags,
+    segments,
+    ldtr: entry.ldtr,
+    tr: entry.tr,
+    gdtr: entry.gdtr,
+    idtr: entry.idtr,
+    control: entry.control,
+    cpl: entry.ring,
+  };
 }

@@ -1,9 +1,12 @@
 /** Faults that the engine raises by itself: whether the state they leave is exact, and what they are on a CPU. */
 import { MAX_BLOCK_SIZE, MAX_INSTRUCTION_SIZE } from './blocks.ts';
+import { CR0_EM, CR4_OSFXSR } from './control-bits.ts';
 import { type CpuState, linearEip } from './cpu-state.ts';
+import { extensionOf } from './decode/extension.ts';
+import { decodeInstruction } from './decode/instruction.ts';
+import type { MemoryUse } from './decode/memory.ts';
 import type { Guest } from './guest.ts';
-import { decodeInstruction, extensionOf, type MemoryUse } from './instructions.ts';
-import { accessProblem, walk } from './paging.ts';
+import { accessProblem, PAGE_SIZE, walk } from './paging.ts';
 import type { Cause, Exception } from './stop.ts';
 import {
   behindTables,
@@ -13,21 +16,15 @@ import {
   pageFaultError,
 } from './stop-record.ts';
 import type { Outcome, RefusedAccess } from './unicorn/processor.ts';
+import { DEVICE_NOT_AVAILABLE, INVALID_OPCODE, PAGE_FAULT } from './vectors.ts';
 
-const INVALID_OPCODE = 6;
-const PAGE_FAULT = 14;
-const NO_DEVICE = 7;
 const ADDRESS_SPACE = 2 ** 32;
-const PAGE_SIZE = 4096;
-/** SDM vol. 3, 2.5. */
-const CR0_EM = 1 << 2;
-const CR4_OSFXSR = 1 << 9;
 /** Bit of a #PF error code: SDM vol. 3, 4.7. */
 const PF_WRITE = 2;
 /** Bytes of code that are enough to decode an instruction. */
 const CODE_BYTES = 32;
-/** They compute EFLAGS before they touch memory: see the quirk `flags-before-fault`. */
-const CLOBBERS_FLAGS = /^(rc[lr]|set)/;
+/** They compute EFLAGS, or ESP, before they touch memory: see the quirk `registers-before-fault`. */
+const CLOBBERS_REGISTERS = /^(rc[lr]|set|leave)/;
 
 export interface Fault {
   readonly cause: Cause;
@@ -44,7 +41,16 @@ export function isExact(outcome: Outcome, guest: Guest): boolean {
   const { mnemonic, length, valid } = decodeInstruction(bytes, eip, state.bits, processor.readRegisters());
   // A fetch ahead of EIP: the engine translates more of a block than the CPU would have come to.
   const ahead = valid && cr2 >= eip + length && cr2 - eip < 2 * MAX_BLOCK_SIZE;
-  return !ahead && !CLOBBERS_FLAGS.test(mnemonic);
+  return !ahead && !CLOBBERS_REGISTERS.test(mnemonic);
+}
+
+/**
+ * Whether the one instruction that was to be run, at `begin`, is not done. After a refused access the engine may run
+ * it to its end, and be behind it: see the quirk `memory-error-state`.
+ */
+export function isUndone(outcome: Outcome, begin: number, guest: Guest): boolean {
+  if (outcome.type === 'memory') return outcome.access !== 'fetch';
+  return outcome.type !== 'stopped' && guest.processor.eip === begin;
 }
 
 /**
@@ -88,7 +94,7 @@ export function faultOf(outcome: Exclude<Outcome, { type: 'stopped' }>, guest: G
     case 'exception': {
       const { vector, errorCode } = outcome;
       const exception = errorCode === undefined ? { vector } : { vector, errorCode };
-      if (vector === NO_DEVICE && isUndefinedFirst(guest, cpu)) {
+      if (vector === DEVICE_NOT_AVAILABLE && isUndefinedFirst(guest, cpu)) {
         return { cause: { kind: 'invalid-opcode' }, exception: { vector: INVALID_OPCODE }, cpu };
       }
       if (vector === PAGE_FAULT)

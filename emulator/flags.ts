@@ -83,13 +83,13 @@ export function poppedFlags(
   return flags(withRf(instruction, wide, load(current, requested, mask), requested));
 }
 
-/** Every instruction clears RF as it begins (SDM vol. 2, table 4-16, note 1); IRETD loads it from the frame. */
+/** Every instruction clears RF as it begins (SDM vol. 2, POPF, note 1 of its table); IRETD loads it from the frame. */
 function withRf(instruction: 'popf' | 'iret', wide: boolean, value: number, requested: number): number {
   const cleared = value & ~FLAG_RF;
   return instruction === 'iret' && wide ? cleared | (requested & FLAG_RF) : cleared;
 }
 
-/** Virtual-8086 mode with IOPL < 3 and CR4.VME, 16-bit: IF of the image goes to VIF (SDM vol. 3, 21.3.3.5). */
+/** Virtual-8086 mode with IOPL < 3 and CR4.VME, 16-bit: IF of the image goes to VIF (SDM vol. 3, 20.3.3.5). */
 function virtualInterruptFlag(current: number, requested: number): FlagsOutcome {
   const asksForInterrupts = (requested & FLAG_IF) !== 0;
   if ((requested & FLAG_TF) !== 0) return FAULT;

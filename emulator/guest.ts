@@ -5,15 +5,17 @@
 import { BlockMap, sameBytes } from './blocks.ts';
 import { createClock, createRandom } from './clock.ts';
 import type { Continuation } from './continuation.ts';
+import { CR0_PE, CR0_PG, EFER_NXE } from './control-bits.ts';
 import { InstructionCounter } from './counter.ts';
-import { type CpuModel, findCpuModel } from './cpu-models.ts';
+import { type CpuModel, findCpuModel } from './cpu-models/index.ts';
 import { type CpuState, type GeneralRegister, linearEip } from './cpu-state.ts';
 import { type Effect, isSimple, type LinearWrite, merged } from './effect.ts';
-import type { EntryState } from './entry-state.ts';
+import { cpuStateOf, type EntryState } from './entry-state.ts';
 import { IdentityPaging } from './identity-paging.ts';
 import { type Bank, PhysicalMemory } from './memory.ts';
+import { MSR_TSC } from './msrs.ts';
 import { Observer } from './observe/observer.ts';
-import { accessProblem, CR0_PE, CR0_PG, EFER_NXE, pagingIsOn, walk } from './paging.ts';
+import { accessProblem, PAGE_SIZE, pageRuns, pagingIsOn, walk } from './paging.ts';
 import { PortBus } from './ports.ts';
 import { MSR_EFER, MsrFile, type PrivilegeState, privilegeState, type Watch } from './sensitive/index.ts';
 import type { EngineLimit } from './stop.ts';
@@ -21,12 +23,9 @@ import { COM1, Uart } from './uart.ts';
 import type { Hook, UnicornLibrary } from './unicorn/api.ts';
 import { Processor, type ProcessorEvents } from './unicorn/processor.ts';
 
-const PAGE_SIZE = 4096;
 const ADDRESS_SPACE = 2 ** 32;
 /** EFER as far as a 32-bit CPU has it: SCE and NXE. */
 const ENGINE_EFER = EFER_NXE | 1;
-/** IA32_TIME_STAMP_COUNTER: SDM vol. 4, table 2-2. */
-const MSR_TSC = 0x10;
 /** Seed of the numbers that RDRAND and RDSEED give. */
 const RANDOM_SEED = 0x32;
 
@@ -259,6 +258,9 @@ export class Guest {
     const next = (effect.eip === undefined ? processor.eip + length : this.#codeBase + effect.eip) >>> 0;
     for (const write of effect.writes ?? []) this.#write(write);
     for (const { index, value } of effect.msrs ?? []) this.#writeMsr(index, value);
+    const { dr6, dr7 } = effect.debug ?? {};
+    if (dr6 !== undefined) processor.writeDebug(6, dr6);
+    if (dr7 !== undefined) processor.writeDebug(7, dr7);
     const eflags = effect.eflags === undefined ? 0 : processor.eflags;
     if (isSimple(effect, eflags)) {
       for (const [name, value] of Object.entries(effect.registers ?? {})) {
@@ -354,41 +356,4 @@ export class Guest {
 function modeLimit(cpu: CpuState): Guest['limit'] {
   if ((cpu.control.cr0 & CR0_PE) === 0) return { limit: 'real-mode', detail: 'CR0.PE is 0' };
   return undefined;
-}
-
-/** The registers of an entry state, as a CPU holds them. */
-export function cpuStateOf(entry: EntryState): CpuState {
-  const { registers: r, segments } = entry;
-  return {
-    registers: {
-      eax: r.eax.value,
-      ecx: r.ecx.value,
-      edx: r.edx.value,
-      ebx: r.ebx.value,
-      esp: r.esp.value,
-      ebp: r.ebp.value,
-      esi: r.esi.value,
-      edi: r.edi.value,
-    },
-    eip: entry.eip,
-    eflags: entry.eflags,
-    segments,
-    ldtr: entry.ldtr,
-    tr: entry.tr,
-    gdtr: entry.gdtr,
-    idtr: entry.idtr,
-    control: entry.control,
-    cpl: entry.ring,
-  };
-}
-
-/** Consecutive pages as [begin, end) pairs, ascending. */
-function pageRuns(pages: ReadonlySet<number>): [number, number][] {
-  const runs: [number, number][] = [];
-  for (const page of [...pages].sort((a, b) => a - b)) {
-    const last = runs.at(-1);
-    if (last && last[1] === page) last[1] = page + PAGE_SIZE;
-    else runs.push([page, page + PAGE_SIZE]);
-  }
-  return runs;
 }

@@ -2,7 +2,6 @@
  * Machine: an EntryState brought to life, the one stateful thing. `run` returns a Stop, and may be called again: it
  * goes on from where it stands.
  */
-
 import { type Continuation, type GivenAnswer, unanswerable } from './continuation.ts';
 import { linearEip } from './cpu-state.ts';
 import type { EntryState } from './entry-state.ts';

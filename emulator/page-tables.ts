@@ -3,8 +3,7 @@
  * Pages of 4 KiB only. The order is fixed: top level, then directories, then tables, each in address order.
  */
 import type { PageMapping, PagingMode } from './entry-state.ts';
-
-export const PAGE_SIZE = 4096;
+import { PAGE_SIZE } from './paging.ts';
 
 /** Entry bits, SDM vol. 3, tables 4-5 and 4-6 (the same in PAE, tables 4-9 to 4-11). */
 export const PTE_PRESENT = 0x01;

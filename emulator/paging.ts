@@ -1,16 +1,9 @@
 /** Walks a guest's page tables as the CPU would: SDM vol. 3, 4.3 (32-bit paging) and 4.4 (PAE paging). */
+import { CR0_PG, CR0_WP, CR4_PAE, CR4_PSE, EFER_NXE } from './control-bits.ts';
 import type { ControlRegisters, Ring } from './cpu-state.ts';
 import type { Access, PageWalkStep } from './stop.ts';
 
-export const CR0_PE = 0x1;
-export const CR0_WP = 0x10000;
-export const CR0_PG = 0x80000000;
-export const CR4_PSE = 0x10;
-export const CR4_PAE = 0x20;
-export const EFER_LME = 0x100;
-export const EFER_NXE = 0x800;
-
-const PAGE_SIZE = 4096;
+export const PAGE_SIZE = 4096;
 
 const PRESENT = 0x1;
 const WRITABLE = 0x2;
@@ -216,4 +209,15 @@ export function mappedRanges(
 function pageOf(low: number, high: number, control: ControlRegisters): number | undefined {
   if ((low & PRESENT) === 0 || reservedHigh(high, control)) return undefined;
   return frame(low, high, 0xfffff000);
+}
+
+/** Consecutive pages as [begin, end) pairs, ascending. */
+export function pageRuns(pages: ReadonlySet<number>): [number, number][] {
+  const runs: [number, number][] = [];
+  for (const page of [...pages].sort((a, b) => a - b)) {
+    const last = runs.at(-1);
+    if (last && last[1] === page) last[1] = page + PAGE_SIZE;
+    else runs.push([page, page + PAGE_SIZE]);
+  }
+  return runs;
 }

@@ -3,6 +3,9 @@
  * Intel SDM vol. 3, 3.4.2 (selectors) and 3.4.5 (descriptors); 3.5.1 (null selector).
  */
 
+/** Bytes of an entry of the GDT, an LDT or the IDT: SDM vol. 3, figures 3-8 and 6-2. */
+export const DESCRIPTOR_SIZE = 8;
+
 /** A segment register's hidden part, decoded. `limit` is in bytes, inclusive, with granularity applied. */
 export interface Descriptor {
   readonly base: number;

@@ -7,17 +7,18 @@ import { type Block, isOneInside } from './blocks.ts';
 import { CodePages } from './code-pages.ts';
 import type { GivenAnswer, LetPass } from './continuation.ts';
 import { type CpuState, linearEip } from './cpu-state.ts';
+import { type DecodedInstruction, decodeInstruction } from './decode/instruction.ts';
+import type { Sensitivity } from './decode/sensitivity.ts';
 import type { Effect } from './effect.ts';
-import { faultOf, isExact, isFetchedAhead } from './faults.ts';
+import { faultOf, isExact, isFetchedAhead, isUndone } from './faults.ts';
 import { FLAG_ZF } from './flags.ts';
 import type { Guest } from './guest.ts';
-import { type DecodedInstruction, decodeInstruction } from './instructions.ts';
 import { DEFAULT_INSTRUCTIONS, type RunOptions, type StopOn, untilsOf } from './run-options.ts';
 import { evaluate, mustStop, type Verdict } from './sensitive/index.ts';
-import type { Sensitivity } from './sensitivity.ts';
 import { situationOf } from './situation.ts';
 import type { Cause, Exception, Stop } from './stop.ts';
 import { describeStop } from './stop-record.ts';
+import { iterationsBefore } from './string-stores.ts';
 import type { Tracer } from './trace.ts';
 import type { Outcome } from './unicorn/processor.ts';
 
@@ -108,6 +109,8 @@ export class Session {
   #stepping = false;
   /** Stepping an instruction that cannot branch: announced again, it starts anew. */
   #steppingAt = -1;
+  /** Stepping a repeated string instruction that is about to write to its own bytes. */
+  #overwriting = false;
   /** From this many retired instructions on, one at a time. */
   readonly #ownStepFrom: number;
   /** Before so many retired instructions, one at a time: see {@link STEPS_AFTER_HOLE}. */
@@ -248,8 +251,14 @@ export class Session {
       return this.#decide(eip, bytes, instruction);
     }
     this.#leavingUntil = false;
-    const steps = this.#isStepped || this.#isFragile(eip);
-    return steps ? this.#step(eip, instruction) : this.#runFrom(eip);
+    if (!this.#isStepped && !this.#isFragile(eip)) return this.#runFrom(eip);
+    const iterations = iterationsBefore(eip, instruction, guest.cpu());
+    if (iterations === undefined) return this.#step(eip, instruction);
+    this.#overwriting = true;
+    const end = this.#partly(eip, instruction, iterations);
+    this.#overwriting = false;
+    this.#stale = true;
+    return end;
   }
 
   /** Another instruction is to be looked at, or one no longer is. */
@@ -275,7 +284,11 @@ export class Session {
 
   /** Whether EIP is in a fragile block that was entered at its start. */
   #isFragile(eip: number): boolean {
-    if (this.#fragileStarts.has(eip)) this.#fragile = this.#guest.blocks.at(eip, this.#guest.state.bits);
+    if (this.#fragileStarts.has(eip)) {
+      // There may be no code any more: the block has written to a page table.
+      this.#fragile = this.#guest.blocks.at(eip, this.#guest.state.bits);
+      return true;
+    }
     const block = this.#fragile;
     if (block && (eip < block.start || eip >= block.end)) this.#fragile = undefined;
     return this.#fragile !== undefined;
@@ -284,7 +297,20 @@ export class Session {
   /** Looks whether the block that has just run is still what it was: engines then go on in one of several ways. */
   #noteModified(): void {
     const { running } = this.#guest.counter;
-    if (running && !this.#guest.blocks.isUnchanged(running)) this.#fragileBlock = running;
+    if (this.#hasChanged(running)) this.#fragileBlock = running;
+  }
+
+  #hasChanged(block: Block | undefined): boolean {
+    return block !== undefined && !this.#guest.blocks.isUnchanged(block);
+  }
+
+  /**
+   * Whether the run has ended where the block that ran last cannot have led to: unicorn.js has gone on behind it without
+   * announcing what it ran. See the quirk `self-modifying-block`.
+   */
+  #hasLeft(eip: number): boolean {
+    const { running } = this.#guest.counter;
+    return running !== undefined && cannotBranch(running) && (eip < running.start || eip > running.end);
   }
 
   #hasToBeSeen(eip: number, instruction: DecodedInstruction): boolean {
@@ -385,7 +411,11 @@ export class Session {
     // Nothing can be fetched there: it faults.
     const next =
       instruction.length === 0 || !guest.mayFetch(eip) ? undefined : (eip + instruction.length) >>> 0;
+    const before = processor.readRegisters();
+    const { eflags } = processor;
     const outcome = processor.run(eip, next, instruction.repeated);
+    // A repeated string instruction is done in part.
+    if (!instruction.repeated && isUndone(outcome, eip, guest)) processor.restore(eip, before, eflags);
     this.#steppingAt = -1;
     this.#stepping = false;
     this.#passing = -1;
@@ -435,6 +465,7 @@ export class Session {
     // The engine comes back before an instruction that writes to a page table, and EFLAGS is not what it was.
     if (guest.mappingChanged && outcome.type === 'stopped') this.#fragileBlock = counter.running;
     if (!this.#fragileBlock) this.#noteModified();
+    if (!this.#fragileBlock && this.#hasLeft(processor.eip)) this.#fragileBlock = counter.running;
     if (this.#fragileBlock) return { type: 'step-through', block: this.#fragileBlock.start };
     return this.#ended(outcome, eip);
   }
@@ -477,7 +508,8 @@ export class Session {
         this.#untils.has(start)
       );
     }
-    if (counter.repeats(start)) return false;
+    // The engine looks at ECX where the instruction was.
+    if (counter.repeats(start)) return this.#overwriting && this.#hasChanged(counter.running);
     if (this.#stepping) {
       if (start === this.#steppingAt && counter.running) return false;
     } else if (this.#isRestart(start, size)) this.#fragileBlock = counter.running;
@@ -516,8 +548,7 @@ export class Session {
   #isRestart(start: number, size: number): boolean {
     const { running } = this.#guest.counter;
     if (!running) return false;
-    const cannotBranch = running.fallsThrough && running.engineSize !== 0;
-    return (cannotBranch && start !== running.end) || isOneInside(running, start, size);
+    return (cannotBranch(running) && start !== running.end) || isOneInside(running, start, size);
   }
 
   #holds(block: Block): boolean {
@@ -572,7 +603,9 @@ export class Session {
     counter.leave(eip);
     this.#passing = eip;
     this.#stepping = true;
-    const outcome = processor.trapStep(eip, this.#guest.cpu().eflags);
+    const { eflags, registers } = this.#guest.cpu();
+    const outcome = processor.trapStep(eip, eflags);
+    if (isUndone(outcome, eip, this.#guest)) processor.restore(eip, registers, eflags);
     this.#stepping = false;
     this.#passing = -1;
     if (outcome.type !== 'stopped') return this.#ended(outcome, eip);
@@ -627,6 +660,9 @@ export class Session {
     });
   }
 }
+
+/** It goes on behind its end. */
+const cannotBranch = ({ fallsThrough, engineSize }: Block): boolean => fallsThrough && engineSize !== 0;
 
 const needsTime = (sensitivity: Sensitivity | undefined): boolean =>
   sensitivity?.type === 'answered' &&

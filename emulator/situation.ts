@@ -1,8 +1,8 @@
 /** The situation at an instruction: what a guest's machine is at this moment, for those who only look. */
 import { refusalOf } from './access.ts';
 import type { CpuState } from './cpu-state.ts';
+import type { DecodedInstruction } from './decode/instruction.ts';
 import type { Guest } from './guest.ts';
-import type { DecodedInstruction } from './instructions.ts';
 import type { Situation } from './sensitive/verdict.ts';
 
 /** @param bytes from EIP on, up to 32 */
@@ -24,4 +24,5 @@ export const situationOf = (
   tsc: () => guest.clock.tsc(guest.counter.retired),
   random: guest.random,
   msrs: guest.msrs,
+  debug: index => guest.processor.readDebug(index),
 });

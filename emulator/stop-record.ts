@@ -1,21 +1,22 @@
 /** Makes a Stop from a cause: adds everything that a report needs of the machine's state at that moment. */
 import { MAX_INSTRUCTION_SIZE, makeBlock } from './blocks.ts';
+import { CR4_PAE, EFER_NXE } from './control-bits.ts';
 import { type CpuState, linearEip } from './cpu-state.ts';
+import { decodeInstruction } from './decode/instruction.ts';
 import type { Guest } from './guest.ts';
-import { decodeInstruction } from './instructions.ts';
 import { nearRegions } from './memory.ts';
-import { operandOf } from './operand.ts';
+import { operandOf } from './operands/index.ts';
 import type { Operand } from './operands/types.ts';
-import { accessProblem, EFER_NXE, type PageFaultProblem, pagingIsOn, walk } from './paging.ts';
+import { accessProblem, PAGE_SIZE, type PageFaultProblem, pagingIsOn, walk } from './paging.ts';
 import { deliveryOf } from './sensitive/index.ts';
 import { situationOf } from './situation.ts';
 import type { Access, Cause, CodeWindow, Exception, Stop, StopInstruction } from './stop.ts';
 import type { RefusedAccess } from './unicorn/processor.ts';
+import { PAGE_FAULT } from './vectors.ts';
 
 /** Code shown before and after the instruction, in bytes. */
 const BYTES_BEFORE = 64;
 const BYTES_AFTER = 32;
-const PAGE_SIZE = 4096;
 /** Bytes of code that a situation shows. */
 const CODE_BYTES = 32;
 /** Stops that say nothing about the instruction they stand at. */
@@ -115,7 +116,6 @@ export function causeOfPageFault(guest: Guest, cpu: CpuState, errorCode: number)
 
 /** Bits of a #PF error code: SDM vol. 3, 4.7. */
 const FAULT = { protection: 1, write: 2, user: 4, reserved: 8, fetch: 0x10 } as const;
-const PAGE_FAULT = 14;
 
 /**
  * Engines give any byte of an access that crosses into a page which refuses it: here it is always the first.
@@ -140,13 +140,17 @@ export function firstRefused(
 }
 
 /** The error code of a #PF: SDM vol. 3, 4.7. */
+/** SDM vol. 3, 4.7: only then does a fetch show in the error code. */
+const hasNoExecute = ({ control }: CpuState): boolean =>
+  (control.cr4 & CR4_PAE) !== 0 && (control.efer & EFER_NXE) !== 0;
+
 export function pageFaultError(problem: PageFaultProblem, access: Access, cpu: CpuState): number {
   return (
     (problem === 'not-present' ? 0 : FAULT.protection) |
     (access === 'write' ? FAULT.write : 0) |
     (cpu.cpl === 3 ? FAULT.user : 0) |
     (problem === 'reserved-bit' ? FAULT.reserved : 0) |
-    (access === 'fetch' && (cpu.control.efer & EFER_NXE) !== 0 ? FAULT.fetch : 0)
+    (access === 'fetch' && hasNoExecute(cpu) ? FAULT.fetch : 0)
   );
 }
 

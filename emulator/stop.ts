@@ -4,7 +4,7 @@
  */
 import type { CpuState, Ring } from './cpu-state.ts';
 import type { RegionOwner } from './entry-state.ts';
-import type { Comparison, Observation } from './observation.ts';
+import type { Comparison, Observation } from './observe/observation.ts';
 import type { Operand } from './operands/types.ts';
 import type { Descriptor, SegmentName } from './segmentation.ts';
 
@@ -205,7 +205,12 @@ export type SegmentLoadProblem =
   | 'no-ldt';
 
 /** Why an engine could not follow the guest, rather than the guest going wrong. */
-export type EngineLimit = 'paging-not-identity' | 'real-mode' | 'unexpected-error' | 'no-progress';
+export type EngineLimit =
+  | 'paging-not-identity'
+  | 'real-mode'
+  | 'hardware-breakpoint'
+  | 'unexpected-error'
+  | 'no-progress';
 
 export type StopKind = Cause['kind'];
 export type Stop = { [K in Cause['kind']]: StopCommon & Extract<Cause, { kind: K }> }[Cause['kind']];

@@ -5,7 +5,6 @@
  * not taken leaves it too); a repeated string instruction counts once; what the Machine did in place of the CPU is an
  * event of its own, and so is the Stop. The same run gives the same events on every engine, counted or not.
  */
-
 import type { GeneralRegister } from './cpu-state.ts';
 import { linearEip } from './cpu-state.ts';
 import type { Stop, StopKind } from './stop.ts';

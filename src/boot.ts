@@ -6,11 +6,8 @@ import type { Stop } from '../emulator/stop.ts';
 import type { EngineName } from '../emulator/unicorn/api.ts';
 import { loadUnicorn } from '../emulator/unicorn/load.ts';
 import type { KernelImage } from './kernel-image/kernel-image.ts';
-import { type ReportContext, stopReport } from './report/json.ts';
-import type { StopReport } from './report/stop-report.ts';
-import { trapsReport } from './report/traps-json.ts';
-import type { TrapsReport } from './report/traps-report.ts';
-import type { TrapsResult } from './traps.ts';
+import { type ReportContext, stopReport } from './report/stop/json.ts';
+import type { StopReport } from './report/stop/report.ts';
 
 export interface BootRequest extends BootOptions {
   /** Name of the boot protocol. */
@@ -43,19 +40,15 @@ export async function boot(image: KernelImage, request: BootRequest): Promise<Ma
   return Machine.open(library, entry, onSerial ? { onSerial } : {});
 }
 
-/** The report of all traps, as plain JSON (`startup32/traps@1`). `trapsText` renders it. */
-export function reportTraps(
-  machine: Pick<Machine, 'entry' | 'engine'>,
-  image: KernelImage,
-  result: TrapsResult,
-  options: ReportOptions = {},
-): TrapsReport {
-  const { entry, engine } = machine;
-  return trapsReport(result, { entry, engine, image, protocol: findProtocol(entry.protocol), ...options });
-}
-
 /** What a report can be given besides what the machine and the image say. */
 export type ReportOptions = Pick<ReportContext, 'syntax' | 'command' | 'serial' | 'traceHash'>;
+
+/** What the report of a machine that was booted from `image` is made from. */
+export const contextOf = (
+  { entry, engine }: Pick<Machine, 'entry' | 'engine'>,
+  image: KernelImage,
+  options: ReportOptions,
+): ReportContext => ({ entry, engine, image, protocol: findProtocol(entry.protocol), ...options });
 
 /**
  * The report of a stop of `machine`, as plain JSON (`startup32/stop@1`). `textReport` renders it.
@@ -68,6 +61,5 @@ export function report(
   stop: Stop,
   options: ReportOptions = {},
 ): StopReport {
-  const { entry, engine } = machine;
-  return stopReport(stop, { entry, engine, image, protocol: findProtocol(entry.protocol), ...options });
+  return stopReport(stop, contextOf(machine, image, options));
 }

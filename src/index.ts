@@ -1,6 +1,6 @@
 /** Every public name of startup32, once. */
 
-export type { Answer, AnswerKind } from '../boot-protocols/answers/index.ts';
+export type { Answer, AnswerKind, VirtualCpu } from '../boot-protocols/hosts/answers.ts';
 export type { HostAction, HostAnswer, HostName } from '../boot-protocols/hosts/index.ts';
 export { HOST_NAMES, hostAnswer, hostAnswerToFault } from '../boot-protocols/hosts/index.ts';
 export { findProtocol, PROTOCOLS } from '../boot-protocols/index.ts';
@@ -18,7 +18,7 @@ export type { Effect } from '../emulator/effect.ts';
 export type * from '../emulator/entry-state.ts';
 export type { FlagName, FlagRow } from '../emulator/flags.ts';
 export { type Continuation, Machine, type MachineOptions, type RunOptions } from '../emulator/machine.ts';
-export type * from '../emulator/observation.ts';
+export type * from '../emulator/observe/observation.ts';
 export type * from '../emulator/operands/types.ts';
 export type {
   InstructionForm,
@@ -44,19 +44,20 @@ export type { EngineName, UnicornLibrary } from '../emulator/unicorn/api.ts';
 export { EngineError, type EngineErrorCode } from '../emulator/unicorn/errors.ts';
 export { type EngineChoice, loadUnicorn } from '../emulator/unicorn/load.ts';
 export type { BootRequest, ReportOptions } from './boot.ts';
-export { boot, report, reportTraps } from './boot.ts';
+export { boot, report } from './boot.ts';
 export type * from './kernel-image/index.ts';
 export { createSymbolizer, KernelImageError, readKernelImage } from './kernel-image/index.ts';
 export type { FileSource, LoadOptions } from './load-image.ts';
 export { loadImage } from './load-image.ts';
 export type { Syntax } from './report/disassemble.ts';
-export type { InspectReport } from './report/inspect-json.ts';
-export { inspectReport } from './report/inspect-json.ts';
-export { inspectText } from './report/inspect-text.ts';
-export type { ReportContext } from './report/json.ts';
-export { stopReport } from './report/json.ts';
-export type { StopReport } from './report/stop-report.ts';
-export { type TextOptions, textReport } from './report/text.ts';
-export type { TrapReport, TrapsReport } from './report/traps-report.ts';
-export { trapsText } from './report/traps-text.ts';
+export type { InspectReport } from './report/inspect/json.ts';
+export { inspectReport } from './report/inspect/json.ts';
+export { inspectText } from './report/inspect/text.ts';
+export type { ReportContext } from './report/stop/json.ts';
+export { stopReport } from './report/stop/json.ts';
+export type { StopReport } from './report/stop/report.ts';
+export { type TextOptions, textReport } from './report/stop/text.ts';
+export type { TrapReport, TrapsReport } from './report/traps/report.ts';
+export { trapsText } from './report/traps/text.ts';
+export { reportTraps } from './report-traps.ts';
 export { runThroughTraps, type Trap, type TrapsEnd, type TrapsOptions, type TrapsResult } from './traps.ts';

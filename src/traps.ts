@@ -3,13 +3,14 @@ import {
   type Answer,
   answerOf,
   hostOf,
-  NEWEST_LGUEST,
   type VirtualCpu,
   virtualCpu,
-} from '../boot-protocols/answers/index.ts';
+} from '../boot-protocols/hosts/answers.ts';
+import { NEWEST_LGUEST } from '../boot-protocols/hosts/eras.ts';
 import type { HostName } from '../boot-protocols/hosts/index.ts';
+import { RUN_ENDED } from '../emulator/continuation.ts';
 import type { Machine, RunOptions } from '../emulator/machine.ts';
-import type { Stop, StopKind } from '../emulator/stop.ts';
+import type { Stop } from '../emulator/stop.ts';
 
 export interface TrapsOptions extends RunOptions {
   /** Who answers; default: the host of the boot protocol, or `skip` where it names none. */
@@ -34,12 +35,13 @@ export interface Trap {
 
 /**
  * Why the run ended:
- * - `no-answer`: the last trap has none: the guest is killed, it ended itself, or no one here knows one
+ * - `no-answer`: the last trap has none: the guest is killed, or no one here knows one
+ * - `ended`: the guest ended itself: it halts, or the CPU shuts down
  * - `stop`: a Stop that is no trap: `--until`, the budget, the time, an engine's limit
  * - `stuck`: the CPU does not get past an instruction that was let pass
  * - `traps`: so many traps were answered as were to be answered at most
  */
-export type TrapsEnd = 'no-answer' | 'stop' | 'stuck' | 'traps';
+export type TrapsEnd = 'no-answer' | 'ended' | 'stop' | 'stuck' | 'traps';
 
 export interface TrapsResult {
   readonly host: HostName;
@@ -54,15 +56,6 @@ export interface TrapsResult {
 }
 
 export const DEFAULT_TRAPS = 10_000;
-
-/** Ends of a run that are no trap. */
-const RUN_ENDED: ReadonlySet<StopKind> = new Set([
-  'reached',
-  'budget',
-  'timeout',
-  'interrupted',
-  'engine-limit',
-]);
 
 /** Milliseconds: a timeout of 0 would be none. */
 const SHORTEST = 1;
@@ -119,16 +112,19 @@ export async function runThroughTraps(machine: Machine, options: TrapsOptions = 
     note(entries, stop, answer);
     if (isStuck(before, stop)) return result('stuck', stop);
     before = answer.continuation?.type === 'let-pass' ? stop : undefined;
-    if (!answer.continuation) return result('no-answer', stop);
+    if (!answer.continuation) return result(answer.kind === 'ended' ? 'ended' : 'no-answer', stop);
     if (met >= limit) return result('traps', stop);
     virtual = answer.virtual ?? virtual;
     machine.answer(answer.continuation);
   }
 }
 
-/** What was let pass has stopped at the same place, and nothing has run. */
+/** What was let pass has stopped at the same place, and nothing has run; ECX counts a repeated string instruction. */
 const isStuck = (passed: Stop | undefined, stop: Stop): boolean =>
-  passed !== undefined && passed.instructions === stop.instructions && passed.cpu.eip === stop.cpu.eip;
+  passed !== undefined &&
+  passed.instructions === stop.instructions &&
+  passed.cpu.eip === stop.cpu.eip &&
+  passed.cpu.registers.ecx === stop.cpu.registers.ecx;
 
 function note(entries: Map<string, Entry>, stop: Stop, answer: Answer): void {
   const key = keyOf(stop, answer);

@@ -36,7 +36,7 @@ it('has the command, the library, the engine with its licence, the schema and th
 
 it('has no tests, no build tools and no maps to sources that it does not have', context => {
   const strange = packedFiles(context).filter(file =>
-    /(^|\/)test\/|\.map$|generate\.|build-schema|report\/schema\.|^dist\/images|^(src|emulator|boot-protocols)\//.test(
+    /(^|\/)test\/|\.map$|generate\.|build-page|report\/schema\/|^dist\/images|^(src|emulator|boot-protocols)\//.test(
       file,
     ),
   );

@@ -3,23 +3,24 @@
  * what the boot protocol 2.07 says: flat segments that the kernel is to keep, boot_params, and memory mapped 1:1.
  * Linux commits a24e785111a and e5371ac566b (2.6.24); boot.rst, "hardware_subarch" and "loadflags".
  */
+import { CR0_PG, CR4_PAE } from '../../emulator/control-bits.ts';
 import type { EntryState, MemoryBank } from '../../emulator/entry-state.ts';
 import { FLAG_RESERVED_1 } from '../../emulator/flags.ts';
-import { CR0_PG, CR4_PAE } from '../../emulator/paging.ts';
 import { flatCode, flatData } from '../../emulator/segmentation.ts';
 import type { KernelImage } from '../../src/kernel-image/kernel-image.ts';
+import { advise } from '../advice.ts';
 import { type KnobbedProtocol, settleKnobs, spellKnobs } from '../knobs.ts';
 import { loadflags, placeBootData, placeImage, shownVersion } from '../linux/boot-data.ts';
 import * as layout from '../linux/layout.ts';
 import { checkEntry, checkFits } from '../linux/placement.ts';
 import { loaderMemory } from '../loader-memory.ts';
 import type { BootOptions } from '../protocol.ts';
-import { advise, react } from '../reactions.ts';
+import { react } from '../reactions.ts';
 import { arrangeRegions, mapIdentity } from '../regions.ts';
 import { CR0_PROTECTED, entryRegisters } from '../registers.ts';
 import { encodeGdt, flatSegments, NULL_SEGMENT } from '../segments.ts';
 import { tryStart } from '../startable.ts';
-import { CONTRACT_ADVICE, CONTRACT_REACTIONS } from './host.ts';
+import { CONTRACT_ADVICE, CONTRACT_REACTIONS } from './reactions.ts';
 
 /** __BOOT_CS 0x10 and __BOOT_DS 0x18 (boot.rst, "32-bit boot protocol"), with the ring as RPL. */
 const BOOT_CS_INDEX = 2;

@@ -1,5 +1,7 @@
 /** The exception that a rule's instruction raises where its condition does not hold. */
+import { CR0_PE, CR4_OSXSAVE, CR4_TSD } from '../../emulator/control-bits.ts';
 import { PRIVILEGE_RULES, type PrivilegeRule } from '../../emulator/privilege/index.ts';
+import { GENERAL_PROTECTION } from '../../emulator/vectors.ts';
 import { exceptionName } from '../exceptions.ts';
 
 /** `#GP` and 13. */
@@ -8,18 +10,14 @@ export interface HostExceptionName {
   readonly vector: number;
 }
 
-const GENERAL_PROTECTION = 13;
-
 export const hostException = (vector: number): HostExceptionName => ({
   vector,
   mnemonic: exceptionName(vector).mnemonic,
 });
 
 /** In protected mode at CPL 1, where guests run. CR4 is 0 there but for what makes the instruction known at all. */
-export function exceptionOf(rule: PrivilegeRule): HostExceptionName {
-  const OSXSAVE = 1 << 18;
-  const TSD = 1 << 2;
-  const outcome = rule.outcome({ cpl: 1, iopl: 0, cr0: 1, cr4: OSXSAVE | TSD, vm86: false });
+function exceptionOf(rule: PrivilegeRule): HostExceptionName {
+  const outcome = rule.outcome({ cpl: 1, iopl: 0, cr0: CR0_PE, cr4: CR4_OSXSAVE | CR4_TSD, vm86: false });
   return hostException(outcome.kind === 'fault' ? outcome.vector : GENERAL_PROTECTION);
 }
 

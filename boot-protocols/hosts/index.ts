@@ -1,13 +1,14 @@
-/** The hosts, and what each makes of an instruction. */
-import type { Host, HostAnswer, HostName } from './answer.ts';
+/** The hosts, and what each makes of the instruction of a rule: from their tables, without a Stop. */
+import { GENERAL_PROTECTION } from '../../emulator/vectors.ts';
+import { compareVersions, NEWEST_LGUEST, OLDEST_LGUEST } from './eras.ts';
 import { hostException } from './exception.ts';
-import { LGUEST_HOST, NEWEST_LGUEST, OLDEST_LGUEST } from './lguest.ts';
-import { MONITOR_HOST } from './monitor.ts';
-import { SKIP_HOST } from './skip.ts';
-import { XEN_HOST } from './xen.ts';
+import type { Host, HostAnswer, HostName } from './host.ts';
+import { LGUEST_HOST } from './lguest/rules.ts';
+import { MONITOR_HOST } from './monitor/rules.ts';
+import { SKIP_HOST } from './skip/rules.ts';
+import { XEN_HOST } from './xen/rules.ts';
 
-export { HOST_NAMES, type Host, type HostAction, type HostAnswer, type HostName } from './answer.ts';
-export { NEWEST_LGUEST, OLDEST_LGUEST };
+export { HOST_NAMES, type Host, type HostAction, type HostAnswer, type HostName } from './host.ts';
 
 const BY_NAME: Readonly<Record<HostName, Host>> = {
   skip: SKIP_HOST,
@@ -17,16 +18,6 @@ const BY_NAME: Readonly<Record<HostName, Host>> = {
 };
 
 export const findHost = (name: HostName): Host => BY_NAME[name];
-
-/** `2.6.34` against `4.13`: by number, part by part. */
-export function compareVersions(a: string, b: string): number {
-  const [left, right] = [a, b].map(version => version.split('.').map(Number));
-  for (let i = 0; i < 3; i++) {
-    const difference = (left?.[i] ?? 0) - (right?.[i] ?? 0);
-    if (difference !== 0) return difference;
-  }
-  return 0;
-}
 
 /** Of lguest an answer without bounds reaches from its first version to its last; no other host has eras. */
 function covers(host: HostName, { since, until }: HostAnswer, era: string): boolean {
@@ -64,5 +55,8 @@ export const hostAnswers = (host: HostName, rule: string): readonly HostAnswer[]
  */
 export function hostAnswerToFault(host: HostName, rule: string, vector: number, era?: string): HostAnswer {
   const answer = hostAnswer(host, rule, era);
-  return answer.does === 'unseen' ? findHost(host).fault(hostException(vector)) : answer;
+  if (answer.does !== 'unseen') return answer;
+  const { faults = {}, fault } = findHost(host);
+  const own = vector === GENERAL_PROTECTION && Object.hasOwn(faults, rule) ? faults[rule] : undefined;
+  return own ?? fault(hostException(vector));
 }

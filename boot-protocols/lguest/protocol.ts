@@ -2,12 +2,13 @@
  * `lguest`: Linux's own small hypervisor, as of Linux 4.13.
  * tools/lguest/lguest.c (the launcher), drivers/lguest/x86/core.c and segments.c (the host).
  */
+import { CR0_PG, CR4_PAE } from '../../emulator/control-bits.ts';
 import type { EntryState, MemoryBank, MemoryRegion } from '../../emulator/entry-state.ts';
 import { FLAG_IF, FLAG_RESERVED_1 } from '../../emulator/flags.ts';
-import { PAGE_SIZE } from '../../emulator/page-tables.ts';
-import { CR0_PG, CR4_PAE } from '../../emulator/paging.ts';
+import { PAGE_SIZE } from '../../emulator/paging.ts';
 import { flatCode, flatData } from '../../emulator/segmentation.ts';
 import type { KernelImage } from '../../src/kernel-image/kernel-image.ts';
+import { advise } from '../advice.ts';
 import { type KnobbedProtocol, type Knobs, settleKnobs, spellKnobs } from '../knobs.ts';
 import { bootParamsRegion, commandLineRegion, loadflags } from '../linux/boot-data.ts';
 import { buildBootParams, checkCommandLine, encodeCommandLine } from '../linux/boot-params.ts';
@@ -16,13 +17,13 @@ import * as layout from '../linux/layout.ts';
 import { checkEntry, checkFits, type PlacedImage, placeCode, placeElf } from '../linux/placement.ts';
 import { loaderMemory } from '../loader-memory.ts';
 import { type BootOptions, ProtocolError, type Startable } from '../protocol.ts';
-import { advise, react } from '../reactions.ts';
+import { react } from '../reactions.ts';
 import { arrangeRegions, mapIdentity, roundUp } from '../regions.ts';
 import { CR0_HYPERVISOR, entryRegisters } from '../registers.ts';
 import { encodeGdt, flatSegments, NULL_SEGMENT } from '../segments.ts';
 import { tryStart } from '../startable.ts';
-import { LGUEST_ADVICE, LGUEST_REACTIONS } from './host.ts';
 import { LGUEST_TRAP_ENTRY, lguestHypercallName } from './hypercalls.ts';
+import { LGUEST_ADVICE, LGUEST_REACTIONS } from './reactions.ts';
 
 // Guest-physical memory, in address order (lguest.c, main and load_bzimage).
 const BOOT_PARAMS = 0x0;

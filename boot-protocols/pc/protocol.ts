@@ -1,22 +1,23 @@
 /** `pc`: a boot loader of the Linux/x86 32-bit boot protocol on a PC. boot.rst; Linux 6.1 arch/x86/boot/{pm.c,pmjump.S}. */
+import { CR0_PG, CR4_PAE } from '../../emulator/control-bits.ts';
 import type { EntryState, MemoryRegion } from '../../emulator/entry-state.ts';
 import { FLAG_RESERVED_1 } from '../../emulator/flags.ts';
-import { CR0_PG, CR4_PAE } from '../../emulator/paging.ts';
 import { flatCode, flatData } from '../../emulator/segmentation.ts';
 import type { KernelImage } from '../../src/kernel-image/kernel-image.ts';
+import { advise } from '../advice.ts';
 import { type KnobbedProtocol, type Knobs, settleKnobs, spellKnobs } from '../knobs.ts';
 import { loadflags, placeBootData, placeImage, shownVersion } from '../linux/boot-data.ts';
 import * as layout from '../linux/layout.ts';
 import { checkEntry, checkFits, checkInRam, type PlacedImage } from '../linux/placement.ts';
 import { type LoaderMemory, loaderMemory } from '../loader-memory.ts';
 import { type BootOptions, ProtocolError } from '../protocol.ts';
-import { advise, react } from '../reactions.ts';
+import { react } from '../reactions.ts';
 import { arrangeRegions, mapIdentity, spellRange } from '../regions.ts';
 import { CR0_PROTECTED, entryRegisters } from '../registers.ts';
 import { busyTss, encodeGdt, flatSegments, NULL_SEGMENT, selectorOf } from '../segments.ts';
 import { tryStart } from '../startable.ts';
-import { PC_ADVICE, PC_REACTIONS } from './host.ts';
 import * as map from './memory-map.ts';
+import { PC_ADVICE, PC_REACTIONS } from './reactions.ts';
 
 /** GDT indices of boot.rst's __BOOT_CS 0x10 and __BOOT_DS 0x18, and of pm.c's TSS 0x20. */
 const BOOT_CS_INDEX = 2;

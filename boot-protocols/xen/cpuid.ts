@@ -2,9 +2,8 @@
  * CPUID as Xen 4.14 answers it for a 32-bit paravirtual guest that asks by the forced-emulation prefix. CPUID itself does
  * not trap: without the prefix a guest sees the CPU.
  */
-
 import { bits, ECX, EDX, EXTENDED_ECX, EXTENDED_EDX, LEAF7_EBX } from '../../emulator/cpu-models/features.ts';
-import type { CpuidResult, CpuModel } from '../../emulator/cpu-models.ts';
+import type { CpuidResult, CpuModel } from '../../emulator/cpu-models/index.ts';
 
 /** Xen 4.14 xen/include/public/arch-x86/cpuid.h: "XenVMMXenVMM". */
 const SIGNATURE = { ebx: 0x566e6558, ecx: 0x65584d4d, edx: 0x4d4d566e };

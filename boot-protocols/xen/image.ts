@@ -1,6 +1,6 @@
 /** What a Xen domain builder reads from an image: Xen 4.14 xen/common/libelf/libelf-dominfo.c. */
 import type { MemoryRegion } from '../../emulator/entry-state.ts';
-import { PAGE_SIZE } from '../../emulator/page-tables.ts';
+import { PAGE_SIZE } from '../../emulator/paging.ts';
 import type { ElfImage, KernelImage } from '../../src/kernel-image/kernel-image.ts';
 import { readXenGuest, type XenGuest } from '../../src/kernel-image/xen-notes.ts';
 import { ProtocolError, type Startable } from '../protocol.ts';

@@ -3,7 +3,8 @@
  * xc_dom_x86.c). Addresses are virtual; here machine address = virtual address, so they are machine addresses too.
  */
 import type { PageMapping } from '../../emulator/entry-state.ts';
-import { PAGE_SIZE, planPageTables, type TablePage } from '../../emulator/page-tables.ts';
+import { planPageTables, type TablePage } from '../../emulator/page-tables.ts';
+import { PAGE_SIZE } from '../../emulator/paging.ts';
 import { ProtocolError } from '../protocol.ts';
 import { hex, type Range, roundUp } from '../regions.ts';
 

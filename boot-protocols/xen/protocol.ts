@@ -2,11 +2,11 @@
  * `xen`: a 32-bit PAE paravirtual guest (domU) as the domain builder of Xen 4.14 starts it: tools/libxc/xc_dom_x86.c,
  * xen/include/public/arch-x86/xen-x86_32.h. Machine frames are chosen so that machine address = virtual address.
  */
+import { CR4_OSFXSR, CR4_OSXMMEXCPT, CR4_PAE } from '../../emulator/control-bits.ts';
 import type { EntryState, MemoryBank, MemoryRegion, PageMapping } from '../../emulator/entry-state.ts';
 import { FLAG_IF, FLAG_RESERVED_1 } from '../../emulator/flags.ts';
 import {
   type EntryFlags,
-  PAGE_SIZE,
   type PlacedTablePage,
   PTE_ACCESSED,
   PTE_DIRTY,
@@ -16,21 +16,22 @@ import {
   placePageTables,
   planPageTables,
 } from '../../emulator/page-tables.ts';
-import { CR4_PAE } from '../../emulator/paging.ts';
-import { flatCode, flatData } from '../../emulator/segmentation.ts';
+import { PAGE_SIZE } from '../../emulator/paging.ts';
+import { DESCRIPTOR_SIZE, flatCode, flatData } from '../../emulator/segmentation.ts';
 import type { KernelImage } from '../../src/kernel-image/kernel-image.ts';
+import { advise } from '../advice.ts';
 import { type KnobbedProtocol, type Knobs, settleKnobs, spellKnobs } from '../knobs.ts';
 import { checkCommandLine, encodeCommandLine } from '../linux/boot-params.ts';
 import { type BootOptions, ProtocolError } from '../protocol.ts';
-import { advise, react } from '../reactions.ts';
+import { react } from '../reactions.ts';
 import { arrangeRegions, endOf, hex, roundUp } from '../regions.ts';
-import { CR0_HYPERVISOR, CR4_OSFXSR, CR4_OSXMMEXCPT, entryRegisters } from '../registers.ts';
-import { DESCRIPTOR_SIZE, encodeGdt, flatSegments, NULL_SEGMENT } from '../segments.ts';
+import { CR0_HYPERVISOR, entryRegisters } from '../registers.ts';
+import { encodeGdt, flatSegments, NULL_SEGMENT } from '../segments.ts';
 import { tryStart } from '../startable.ts';
-import { XEN_ADVICE, XEN_REACTIONS } from './host.ts';
 import { HYPERCALL_ARGUMENTS, HYPERCALL_VECTOR, xenHypercallName } from './hypercalls.ts';
 import { checkNotes, readXenImage, type XenImage } from './image.ts';
 import { inDomain, layOut, M2P, mapping, type StartOfDay, XEN_MEMORY } from './layout.ts';
+import { XEN_ADVICE, XEN_REACTIONS } from './reactions.ts';
 import {
   encodeSharedInfo,
   encodeStartInfo,

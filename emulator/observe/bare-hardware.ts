@@ -2,9 +2,9 @@
  * What the kernel would find on a PC in ring 0: what a boot loader leaves there, and what the kernel itself has asked
  * for since, whether or not it was given that.
  */
+import { CR0_ET, CR0_PE, CR0_TS } from '../control-bits.ts';
 import type { TableRegister } from '../cpu-state.ts';
 import { FLAG_IF, FLAG_IOPL, FLAG_NT } from '../flags.ts';
-import { CR0_PE } from '../paging.ts';
 import { isNullSelector, type SegmentName, type SegmentRegister } from '../segmentation.ts';
 import { iretSlots, stackSlot } from '../sensitive/flags.ts';
 import { memorySelector } from '../sensitive/segments.ts';
@@ -15,9 +15,6 @@ const BOOT_CS = 0x10;
 const BOOT_DS = 0x18;
 /** GDT_ENTRY_BOOT_TSS: Linux 6.1 arch/x86/include/asm/segment.h; loaded in arch/x86/boot/pmjump.S. */
 const BOOT_TSS = 0x20;
-/** Extension type: always 1 on CPUs with a built-in FPU. SDM vol. 3, 2.5. */
-const CR0_ET = 1 << 4;
-const CR0_TS = 1 << 3;
 /** LMSW loads PE, MP, EM and TS, and cannot clear PE. SDM vol. 2, LMSW. */
 const LMSW_MASK = 0xf;
 

@@ -4,13 +4,14 @@
  * differs from bare hardware, and at most so often for each rule.
  */
 import { linearEip } from '../cpu-state.ts';
-import type { SilentInstruction } from '../instructions.ts';
-import type { Comparison, Observation, ObservedPlace } from '../observation.ts';
+import type { SilentInstruction } from '../decode/block.ts';
+import { decidesIf } from '../decode/silent.ts';
 import type { SegmentName, SegmentRegister } from '../segmentation.ts';
 import type { Situation } from '../sensitive/verdict.ts';
 import { BareHardware } from './bare-hardware.ts';
-import { compareWithBareHardware, effectiveRule } from './sights.ts';
-import { decidesIf } from './silent-opcodes.ts';
+import type { Comparison, Observation, ObservedPlace } from './observation.ts';
+import { compareWithBareHardware } from './sights.ts';
+import { effectiveRule } from './transfers.ts';
 
 /** Looks at one rule while nothing differs. */
 const LOOKS = 64;
@@ -131,5 +132,6 @@ export class Observer {
 const placeOf = (s: Situation, instruction: number): ObservedPlace => ({
   address: linearEip(s.cpu),
   bytes: s.bytes.slice(0, s.instruction.length),
+  ...(s.state.bits === 16 && { bits: 16 as const }),
   instruction,
 });

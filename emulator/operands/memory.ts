@@ -1,12 +1,11 @@
 /** Operands in memory, read for a report: what cannot be read has a reason. */
-import type { MemoryUse } from '../instructions.ts';
+import type { MemoryUse } from '../decode/memory.ts';
 import { pagingIsOn, walk } from '../paging.ts';
 import { type Descriptor, decodeDescriptor } from '../segmentation.ts';
 import { inLimit } from '../sensitive/limits.ts';
 import { littleEndian, type Situation } from '../sensitive/verdict.ts';
 import type { OperandMemory, Unreadable } from './types.ts';
 
-export const DESCRIPTOR_SIZE = 8;
 const ADDRESSES = 2 ** 32;
 
 /** Why not all of [linear, linear + size) can be read; `undefined` when it can. */

@@ -1,6 +1,6 @@
 /** Control, debug, model-specific and extended control registers, and counters. */
+import { CR0_PE, CR0_TS, CR4_DE, CR4_PAE } from '../control-bits.ts';
 import { MSR_TSC, msrBits, msrName } from '../msrs.ts';
-import { CR4_PAE } from '../paging.ts';
 import type { Situation } from '../sensitive/verdict.ts';
 import { type BitNames, CR0_BITS, CR4_BITS, changedBits, debugBits, setBits, XCR0_BITS } from './bits.ts';
 import { readOperand, wordAt } from './memory.ts';
@@ -14,8 +14,6 @@ import type {
   Quadword,
 } from './types.ts';
 
-const CR0_PE = 1 << 0;
-const CR0_TS = 1 << 3;
 /** LMSW loads bits 3:0 and can set PE, but not clear it: SDM vol. 2, LMSW. */
 const LMSW_BITS = 0xf;
 /** CR3: SDM vol. 3, 4.3 (table 4-3) and 4.4.1 (table 4-7). */
@@ -96,13 +94,25 @@ export function lmsw(s: Situation): ControlRegisterOperand | undefined {
 export const clts = (s: Situation): ControlRegisterOperand =>
   controlWrite(s, 0, (s.cpu.control.cr0 & ~CR0_TS) >>> 0);
 
+/** DR6 and DR7, and, without CR4.DE, DR4 and DR5 as their other names: SDM vol. 3, 17.2.2. */
+function currentDebug(s: Situation, number: number): number | undefined {
+  const isAlias = number === 4 || number === 5;
+  if (number < 4 || (isAlias && (s.cpu.control.cr4 & CR4_DE) !== 0)) return undefined;
+  return s.debug?.((number | 2) as 6 | 7);
+}
+
 export function debugRegister(s: Situation, access: 'read' | 'write'): DebugRegisterOperand | undefined {
   const { systemRegister: number, generalRegister } = s.instruction;
   if (number === undefined || generalRegister === undefined) return undefined;
-  if (access === 'read') return { type: 'debug-register', number, access };
+  const current = currentDebug(s, number);
+  const known = current === undefined ? {} : { current };
+  if (access === 'read') {
+    const set = current === undefined ? undefined : debugBits(number, current);
+    return { type: 'debug-register', number, access, ...known, ...(set && { set }) };
+  }
   const requested = s.cpu.registers[generalRegister];
   const set = debugBits(number, requested);
-  return { type: 'debug-register', number, access, requested, ...(set && { set }) };
+  return { type: 'debug-register', number, access, ...known, requested, ...(set && { set }) };
 }
 
 const quadword = (value: bigint): Quadword => ({

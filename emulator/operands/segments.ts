@@ -1,15 +1,7 @@
 /** Loads of segment registers, LDTR, TR and of CS by a far transfer. */
-import { isNullSelector, type SegmentName, selectorUsesLdt } from '../segmentation.ts';
+import { DESCRIPTOR_SIZE, isNullSelector, type SegmentName, selectorUsesLdt } from '../segmentation.ts';
 import type { Situation } from '../sensitive/verdict.ts';
-import {
-  DESCRIPTOR_SIZE,
-  descriptorAt,
-  dwordAt,
-  readAll,
-  readOperand,
-  unreadable,
-  wordAt,
-} from './memory.ts';
+import { descriptorAt, dwordAt, readAll, readOperand, unreadable, wordAt } from './memory.ts';
 import type { NoDescriptor, OperandMemory, SegmentOperand } from './types.ts';
 
 /** A GDT needs room for one descriptor after the null one (SDM vol. 3, 3.5.1). */

@@ -1,14 +1,7 @@
 /** LGDT and LIDT. SDM vol. 2, LGDT/LIDT. */
+import { DESCRIPTOR_SIZE } from '../segmentation.ts';
 import type { Situation } from '../sensitive/verdict.ts';
-import {
-  DESCRIPTOR_SIZE,
-  descriptorAt,
-  dwordAt,
-  readAll,
-  readOperand,
-  unreadable,
-  wordAt,
-} from './memory.ts';
+import { descriptorAt, dwordAt, readAll, readOperand, unreadable, wordAt } from './memory.ts';
 import type { TableEntry, TableOperand } from './types.ts';
 
 /** Limit (2 bytes) and base (4): the CPU reads all six in either operand size. */

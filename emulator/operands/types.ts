@@ -1,4 +1,4 @@
-/** Operand: what a sensitive instruction was about to do. Plain data, a union by `type`; `operand.ts` makes it. */
+/** Operand: what a sensitive instruction was about to do. Plain data, a union by `type`; `operandOf` makes it. */
 import type { Descriptor, SegmentName } from '../segmentation.ts';
 
 /** A register of 64 bits, or EDX:EAX. */
@@ -108,8 +108,10 @@ export interface DebugRegisterOperand {
   readonly type: 'debug-register';
   readonly number: number;
   readonly access: 'read' | 'write';
+  /** Of DR6 and DR7. */
+  readonly current?: number;
   readonly requested?: number;
-  /** DR6 and DR7: what is set in the value, by name. */
+  /** DR6 and DR7: what is set in the value that is read or written, by name. */
   readonly set?: readonly string[];
 }
 

@@ -1,20 +1,17 @@
 /** The conditions that rules are made of, with their words, and the lines of their tables. */
+import {
+  CR4_OSXSAVE,
+  CR4_PCE,
+  CR4_PVI,
+  CR4_SMXE,
+  CR4_TSD,
+  CR4_UMIP,
+  CR4_VME,
+  CR4_VMXE,
+  EFER_SVME,
+} from '../control-bits.ts';
+import { GENERAL_PROTECTION, INVALID_OPCODE } from '../vectors.ts';
 import { AS_ASKED, type Outcome, type PrivilegeContext, type RuleResult, SILENT } from './rule.ts';
-
-/** SDM vol. 3, table 6-1. */
-const INVALID_OPCODE = 6;
-const GENERAL_PROTECTION = 13;
-
-/** CR4 bits, SDM vol. 3, 2.5. */
-const CR4_VME = 1 << 0;
-const CR4_PVI = 1 << 1;
-const CR4_TSD = 1 << 2;
-const CR4_PCE = 1 << 8;
-const CR4_UMIP = 1 << 11;
-const CR4_VMXE = 1 << 13;
-const CR4_OSXSAVE = 1 << 18;
-/** IA32_EFER.SVME: AMD APM vol. 2, 3.1.7. */
-const EFER_SVME = 1 << 12;
 
 export interface Condition {
   readonly words: string;
@@ -40,6 +37,11 @@ export const TSD_CLEAR: Condition = bit('CR4.TSD = 0', CR4_TSD, false);
 export const PCE: Condition = bit('CR4.PCE = 1', CR4_PCE, true);
 export const UMIP: Condition = bit('CR4.UMIP = 1', CR4_UMIP, true);
 export const NO_VMXE: Condition = bit('CR4.VMXE = 0', CR4_VMXE, false);
+export const NO_SMXE: Condition = bit('CR4.SMXE = 0', CR4_SMXE, false);
+export const OUTSIDE_VMX: Condition = {
+  words: 'outside VMX operation',
+  test: c => c.vmxOperation !== true,
+};
 export const NO_OSXSAVE: Condition = bit('CR4.OSXSAVE = 0', CR4_OSXSAVE, false);
 export const NO_SVME: Condition = {
   words: 'EFER.SVME = 0',

@@ -15,6 +15,7 @@ export type {
 } from './rule.ts';
 export { resultOf } from './rule.ts';
 
+/** Every rule: privileged ones in the order of the SDM's list, then IOPL-sensitive ones, then silent ones. */
 export const PRIVILEGE_RULES: readonly PrivilegeRule[] = [
   ...PRIVILEGED_RULES,
   ...IOPL_RULES,
@@ -23,4 +24,5 @@ export const PRIVILEGE_RULES: readonly PrivilegeRule[] = [
 
 const byId = new Map(PRIVILEGE_RULES.map(rule => [rule.id, rule]));
 
+/** The rule with an id (`lgdt`, `mov-to-cr`); `undefined` where there is none. */
 export const findRule = (id: string): PrivilegeRule | undefined => byId.get(id);

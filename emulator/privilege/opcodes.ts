@@ -1,7 +1,7 @@
-/** Which rule an instruction falls under, by its opcode. What stops a run is decided elsewhere (`sensitivity.ts`). */
-import { iced } from '../iced.ts';
+/** Which rule an instruction falls under, by its opcode. What stops a run is decided elsewhere (`decode/sensitivity.ts`). */
+import { iced } from '../decode/iced.ts';
 
-const { Code, Decoder, DecoderOptions } = iced;
+const { Code, CodeExt, Decoder, DecoderOptions } = iced;
 
 /** By iced's Code name; a trailing `*` stands for any ending. Of two that match, the first counts. */
 const TABLE: readonly (readonly [rule: string, ...patterns: string[]])[] = [
@@ -33,8 +33,17 @@ const TABLE: readonly (readonly [rule: string, ...patterns: string[]])[] = [
   ['rsm', 'Rsm'],
   ['vmcall', 'Vmcall'],
   ['vmmcall', 'Vmmcall'],
-  ['vmx', 'Vmlaunch', 'Vmresume', 'Vmxoff', 'Vmfunc', 'Vmread_rm32_r32', 'Vmwrite_r32_rm32', 'Vmptrld_m64'],
-  ['vmx', 'Vmptrst_m64', 'Vmclear_m64', 'Vmxon_m64', 'Invept_r32_m128', 'Invvpid_r32_m128'],
+  ['invpcid', 'Invpcid_r32_m128'],
+  ['xsaves', 'Xsaves_mem'],
+  ['xrstors', 'Xrstors_mem'],
+  ['getsec', 'Getsecd'],
+  ['encls', 'Encls'],
+  ['syscall', 'Syscall'],
+  ['sysret', 'Sysretd'],
+  ['vmxon', 'Vmxon_m64'],
+  ['vmfunc', 'Vmfunc'],
+  ['vmx', 'Vmlaunch', 'Vmresume', 'Vmxoff', 'Vmread_rm32_r32', 'Vmwrite_r32_rm32', 'Vmptrld_m64'],
+  ['vmx', 'Vmptrst_m64', 'Vmclear_m64', 'Invept_r32_m128', 'Invvpid_r32_m128'],
   ['svm', 'Vmrun*', 'Vmload*', 'Vmsave*', 'Stgi', 'Clgi', 'Skinit', 'Invlpgaw', 'Invlpgad'],
   ['cli', 'Cli'],
   ['sti', 'Sti'],
@@ -107,8 +116,20 @@ export function unmatchedOpcodes(): string[] {
 export interface RuledInstruction {
   /** Absent for an instruction that no rule is about. */
   readonly rule?: string;
+  /** Absent where a rule says it: whether it runs at any CPL. */
+  readonly everyCpl?: boolean;
   /** Bytes. */
   readonly length: number;
+}
+
+/** As iced-x86 knows it, of instructions that no rule is about. */
+function runsAtEveryCpl(code: number): boolean {
+  const info = CodeExt.opCode(code);
+  try {
+    return info.cpl0 && info.cpl1 && info.cpl2 && info.cpl3;
+  } finally {
+    info.free();
+  }
 }
 
 /**
@@ -124,7 +145,10 @@ export function ruleOfInstruction(bytes: Uint8Array, bits: 16 | 32 = 32): RuledI
   try {
     if (instruction.isInvalid) return undefined;
     const rule = ruleOfCode(instruction.code);
-    return { length: instruction.length, ...(rule !== undefined && { rule }) };
+    return {
+      length: instruction.length,
+      ...(rule === undefined ? { everyCpl: runsAtEveryCpl(instruction.code) } : { rule }),
+    };
   } finally {
     instruction.free();
     decoder.free();

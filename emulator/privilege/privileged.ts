@@ -6,26 +6,19 @@ import {
   generalProtection,
   invalidOpcode,
   NO_OSXSAVE,
+  NO_SMXE,
   NO_SVME,
   NO_VMXE,
   NULL_SYSENTER_CS,
   OTHERWISE,
   OUTSIDE_RING_0,
+  OUTSIDE_VMX,
   PCE,
   RING_0,
   TSD_CLEAR,
   VM86,
 } from './conditions.ts';
-import {
-  defineRule,
-  form,
-  type InstructionForm,
-  type PrivilegeContext,
-  type PrivilegeRule,
-  type RuleResult,
-} from './rule.ts';
-
-const outsideRing0 = (c: PrivilegeContext): boolean => c.cpl !== 0;
+import { defineRule, form, type InstructionForm, type PrivilegeRule, type RuleResult } from './rule.ts';
 
 interface Privileged {
   readonly forms: readonly InstructionForm[];
@@ -53,7 +46,7 @@ const privileged = (
     reason,
     citation: citation ?? `SDM vol. 2, ${instruction}; vol. 3, 5.9`,
     // Stops are about CPL; what comes before it is looked at where the instruction is.
-    applies: outsideRing0,
+    applies: OUTSIDE_RING_0.test,
   });
 
 /** Not #GP(0): outside its mode the CPU does not know the instruction. */
@@ -79,6 +72,9 @@ const undefinedOutside = (
     citation: citation ?? `SDM vol. 2, ${instruction}`,
   });
 };
+
+const lacks = (feature: string): string =>
+  `A CPU whose CPUID does not show ${feature} raises #UD at any CPL.`;
 
 const PSEUDO_DESCRIPTOR =
   'The pseudo-descriptor is read from memory first: #GP(0), #SS(0) or #PF as any read.';
@@ -139,7 +135,8 @@ export const PRIVILEGED_RULES: readonly PrivilegeRule[] = [
   undefinedOutside('mov-test-register', 'MOV to and from TRn', {
     forms: [form('0F 24 /r', 'MOV r32, TR3-TR7'), form('0F 26 /r', 'MOV TR3-TR7, r32')],
     condition: 'CPL = 0 on an 80386 or 80486; on no later CPU',
-    results: [invalidOpcode(always('any CPL, on a Pentium or later'))],
+    results: [invalidOpcode(always('any CPL, on a Pentium or later, and on every CPU model here'))],
+    operands: 'The CPU model `i486` does not have them either.',
     reason: 'The test registers of the 80386 and 80486 looked into the TLB and the cache of the machine.',
     citation: 'SDM vol. 3, chapter 22, "Obsolete Instructions and Undefined Opcodes"',
   }),
@@ -173,11 +170,67 @@ export const PRIVILEGED_RULES: readonly PrivilegeRule[] = [
     forms: [form('0F 01 D1', 'XSETBV')],
     first: [invalidOpcode(NO_OSXSAVE)],
     reason: 'XCR0 decides which register state exists.',
+    citation: 'SDM vol. 2, XSETBV',
   }),
   privileged('sysexit', 'SYSEXIT', {
     forms: [form('0F 35', 'SYSEXIT')],
     first: [generalProtection(NULL_SYSENTER_CS)],
     reason: 'It loads CS and SS for ring 3 from MSR values.',
+    citation: 'SDM vol. 2, SYSEXIT',
+  }),
+  privileged('invpcid', 'INVPCID', {
+    forms: [form('66 0F 38 82 /r', 'INVPCID r32, m128')],
+    reason: 'It changes what the TLB holds.',
+    operands: `${lacks('INVPCID')} A type above 3 and reserved bits of the descriptor are #GP(0) at CPL 0 too.`,
+    citation: 'SDM vol. 2, INVPCID',
+  }),
+  privileged('xsaves', 'XSAVES', {
+    forms: [form('NP 0F C7 /5', 'XSAVES m')],
+    first: [invalidOpcode(NO_OSXSAVE)],
+    reason: 'It saves supervisor state, which IA32_XSS chooses.',
+    operands: `${lacks('XSAVES')} CR0.TS = 1 is #NM.`,
+    citation: 'SDM vol. 2, XSAVES',
+  }),
+  privileged('xrstors', 'XRSTORS', {
+    forms: [form('NP 0F C7 /3', 'XRSTORS m')],
+    first: [invalidOpcode(NO_OSXSAVE)],
+    reason: 'It loads supervisor state, which IA32_XSS chooses.',
+    operands: `${lacks('XSAVES')} CR0.TS = 1 is #NM.`,
+    citation: 'SDM vol. 2, XRSTORS',
+  }),
+  undefinedOutside('getsec', 'GETSEC', {
+    forms: [form('NP 0F 37', 'GETSEC')],
+    condition: 'CPL = 0 and CR4.SMXE = 1',
+    results: [invalidOpcode(NO_SMXE), generalProtection(OUTSIDE_RING_0), FINE],
+    operands: 'The leaves CAPABILITIES (EAX = 0) and PARAMETERS (EAX = 6) do not look at CPL.',
+    reason: 'It enters and leaves the measured environment of Safer Mode Extensions.',
+    citation: 'SDM vol. 2, chapter 6, "Safer Mode Extensions Reference"',
+  }),
+  undefinedOutside('encls', 'ENCLS', {
+    forms: [form('NP 0F 01 CF', 'ENCLS')],
+    condition: 'CPL = 0',
+    results: [invalidOpcode(VM86), invalidOpcode(OUTSIDE_RING_0), FINE],
+    operands: `${lacks('SGX')} A leaf that the CPU does not have is #GP(0).`,
+    reason: 'It creates enclaves and manages their pages.',
+    citation: 'SDM vol. 3, ENCLS',
+  }),
+  undefinedOutside('syscall', 'SYSCALL', {
+    forms: [form('0F 05', 'SYSCALL')],
+    condition: 'in 64-bit mode where EFER.SCE = 1',
+    results: [invalidOpcode(always('any CPL, outside 64-bit mode'))],
+    operands:
+      'That is a CPU of Intel, as every CPU model here; one of AMD runs it in protected mode at any CPL where EFER.SCE = 1.',
+    reason: 'It enters the ring-0 code of the owner of the machine.',
+    citation: 'SDM vol. 2, SYSCALL; AMD APM vol. 3, SYSCALL',
+  }),
+  undefinedOutside('sysret', 'SYSRET', {
+    forms: [form('0F 07', 'SYSRET')],
+    condition: 'CPL = 0 in 64-bit mode where EFER.SCE = 1',
+    results: [invalidOpcode(always('any CPL, outside 64-bit mode'))],
+    operands:
+      'That is a CPU of Intel, as every CPU model here; one of AMD runs it in protected mode where EFER.SCE = 1, and raises #GP(0) where CPL > 0.',
+    reason: 'It loads CS and SS for ring 3 from MSR values.',
+    citation: 'SDM vol. 2, SYSRET; AMD APM vol. 3, SYSRET',
   }),
   defineRule({
     id: 'rdpmc',
@@ -253,24 +306,38 @@ export const PRIVILEGED_RULES: readonly PrivilegeRule[] = [
       'It calls the hypervisor of AMD hardware virtualization, and without one there is no one to call.',
     citation: 'AMD APM vol. 3, VMMCALL',
   }),
+  undefinedOutside('vmxon', 'VMXON', {
+    forms: [form('F3 0F C7 /6', 'VMXON m64')],
+    condition: 'CPL = 0 and CR4.VMXE = 1',
+    results: [invalidOpcode(VM86), invalidOpcode(NO_VMXE), generalProtection(OUTSIDE_RING_0), FINE],
+    reason: 'It enters VMX operation, which runs other machines under this one.',
+    citation: 'SDM vol. 3, 30.3, VMXON',
+  }),
+  undefinedOutside('vmfunc', 'VMFUNC', {
+    forms: [form('NP 0F 01 D4', 'VMFUNC')],
+    condition: 'in VMX non-root operation, where the hypervisor has enabled the function',
+    results: [invalidOpcode(always('any CPL, outside VMX non-root operation'))],
+    operands: 'It does not look at CPL.',
+    reason:
+      'It asks for a function that a hypervisor of Intel hardware virtualization has opened to its guest.',
+    citation: 'SDM vol. 3, 30.3, VMFUNC',
+  }),
   undefinedOutside('vmx', 'VMX instructions', {
     forms: [
       form('NP 0F 01 C2', 'VMLAUNCH'),
       form('NP 0F 01 C3', 'VMRESUME'),
       form('NP 0F 01 C4', 'VMXOFF'),
-      form('NP 0F 01 D4', 'VMFUNC'),
       form('NP 0F 78 /r', 'VMREAD r/m32, r32'),
       form('NP 0F 79 /r', 'VMWRITE r32, r/m32'),
       form('NP 0F C7 /6', 'VMPTRLD m64'),
       form('NP 0F C7 /7', 'VMPTRST m64'),
       form('66 0F C7 /6', 'VMCLEAR m64'),
-      form('F3 0F C7 /6', 'VMXON m64'),
       form('66 0F 38 80 /r', 'INVEPT r32, m128'),
       form('66 0F 38 81 /r', 'INVVPID r32, m128'),
     ],
     condition: 'CPL = 0 in VMX operation',
-    results: [invalidOpcode(VM86), invalidOpcode(NO_VMXE), generalProtection(OUTSIDE_RING_0), FINE],
-    operands: 'All but VMXON raise #UD before VMXON has entered VMX operation.',
+    results: [invalidOpcode(VM86), invalidOpcode(OUTSIDE_VMX), generalProtection(OUTSIDE_RING_0), FINE],
+    operands: 'VMXON enters VMX operation.',
     reason: 'They run other machines under this one.',
     citation: 'SDM vol. 3, 30.3',
   }),

@@ -1,4 +1,9 @@
-/** One privilege rule: an instruction, the conditions under which the CPU lets it pass, and what it does otherwise. */
+/**
+ * One privilege rule: an instruction, the conditions under which the CPU lets it pass, and what it does otherwise.
+ *
+ * SDM section, table and figure numbers, here and everywhere in this repository, are those of the edition of May 2020
+ * (order number 325462-072US); later ones have inserted chapters in volume 3.
+ */
 import type { Ring } from '../cpu-state.ts';
 
 /** What a rule's conditions look at. */
@@ -17,6 +22,8 @@ export interface PrivilegeContext {
   readonly ioBitmap?: 'allows' | 'denies';
   /** The low word of IA32_SYSENTER_CS; no null selector where it is not given. */
   readonly sysenterCs?: number;
+  /** VMXON has entered VMX operation; not where it is not given. */
+  readonly vmxOperation?: boolean;
   /** IA32_EFER; 0 where it is not given. */
   readonly efer?: number;
 }

@@ -21,28 +21,19 @@ import {
   WITHIN_IOPL,
   WORD_OPERAND,
 } from './conditions.ts';
-import {
-  defineRule,
-  form,
-  type InstructionForm,
-  type PrivilegeContext,
-  type PrivilegeRule,
-  type RuleResult,
-} from './rule.ts';
-
-const outsideRing0 = (c: PrivilegeContext): boolean => c.cpl !== 0;
+import { defineRule, form, type InstructionForm, type PrivilegeRule, type RuleResult } from './rule.ts';
 
 const FLAGS_CONDITION = 'CPL <= IOPL for IF, CPL = 0 for IOPL';
 const FLAGS_KEPT = 'IF and IOPL keep their values';
 
-/** SDM vol. 2, POPF, table 4-16; IRET; vol. 3, 20.2.7 and 20.3.2 for VM86. */
+/** SDM vol. 2, POPF, "Effect of POPF/POPFD on the EFLAGS Register"; IRET; vol. 3, 20.2.7 and 20.3.2 for VM86. */
 const FLAGS_RESULTS: readonly RuleResult[] = [
   silently([VM86, IOPL_3], 'IF changes; IOPL keeps its value'),
   silently(
     [VM86, VME, WORD_OPERAND],
     'IF of the operand goes to VIF, and IF and IOPL keep their values; but #GP(0) where the operand has TF, or IF while VIP is set',
   ),
-  generalProtection(VM86),
+  generalProtection(VM86, IOPL_BELOW_3),
   asAsked([RING_0]),
   silently([WITHIN_IOPL], 'IF changes; IOPL keeps its value'),
   silently([OTHERWISE], FLAGS_KEPT),
@@ -63,7 +54,7 @@ const flags = (
     result: `no fault: ${FLAGS_KEPT}`,
     results: FLAGS_RESULTS,
     ...texts,
-    applies: outsideRing0,
+    applies: OUTSIDE_RING_0.test,
   });
 
 interface Silent {
@@ -146,7 +137,7 @@ export const SILENT_RULES: readonly PrivilegeRule[] = [
     results: [
       silently([VM86, IOPL_3], 'it pushes the real IF and IOPL'),
       silently([VM86, VME, WORD_OPERAND], 'it pushes VIF as IF, and IOPL as 3'),
-      generalProtection(VM86),
+      generalProtection(VM86, IOPL_BELOW_3),
       asAsked([RING_0]),
       silently([OTHERWISE], 'it pushes the real IF and IOPL'),
     ],
@@ -159,7 +150,7 @@ export const SILENT_RULES: readonly PrivilegeRule[] = [
     operands:
       'VM, VIF, VIP and reserved bits never change; with operand size 16 neither AC nor ID nor RF does.',
     reason: 'POPF loads the flags that it may load and leaves the others as they are, without a fault.',
-    citation: 'SDM vol. 2, POPF, table 4-16',
+    citation: 'SDM vol. 2, POPF, "Effect of POPF/POPFD on the EFLAGS Register"',
   }),
   silent('lar', 'LAR', {
     forms: [form('0F 02 /r', 'LAR r32, r32/m16')],

@@ -1,7 +1,8 @@
 /** CPUID, RDTSC, random numbers and MSRs: answered here, from the CPU model and virtual time, the same everywhere. */
+
+import type { Sensitivity } from '../decode/sensitivity.ts';
 import { FLAG_AF, FLAG_CF, FLAG_OF, FLAG_PF, FLAG_SF, FLAG_ZF } from '../flags.ts';
 import { findRule } from '../privilege/index.ts';
-import type { Sensitivity } from '../sensitivity.ts';
 import { isReservedEfer, MSR_EFER } from './efer.ts';
 import { isRefusedMsr } from './msr-writes.ts';
 import {
@@ -21,6 +22,9 @@ const MSR_TSC = 0x10;
 const MSR_TSC_AUX = 0xc0000103;
 
 const undefinedOpcode: Verdict = stop({ kind: 'invalid-opcode' }, { vector: INVALID_OPCODE });
+
+/** Of the P6 family, which has no leaf 0AH of CPUID: SDM vol. 2, RDPMC. */
+const PERFORMANCE_COUNTERS = 2;
 
 const low = (value: bigint): number => Number(value & 0xffffffffn);
 const high = (value: bigint): number => Number((value >> 32n) & 0xffffffffn);
@@ -97,7 +101,12 @@ const ANSWERS: Readonly<Record<Answered, (s: Situation) => Verdict>> = {
       s.msrs.write(ecx, ecx === MSR_TSC ? value - s.tsc() : value);
       return answered({});
     }),
-  rdpmc: s => guarded(s, 'rdpmc', () => answered({ registers: { eax: 0, edx: 0 } })),
+  rdpmc: s =>
+    guarded(s, 'rdpmc', () =>
+      s.cpu.registers.ecx < PERFORMANCE_COUNTERS
+        ? answered({ registers: { eax: 0, edx: 0 } })
+        : stop({ kind: 'exception' }, generalProtection(0)),
+    ),
   // CR4.OSXSAVE cannot be set on these models: #UD.
   xgetbv: () => undefinedOpcode,
 };

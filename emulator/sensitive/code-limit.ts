@@ -1,6 +1,7 @@
 /** The limit of the code segment: SDM vol. 3, 5.3; vol. 2, JMP, CALL, RET, Jcc: #GP(0) when it is exceeded. */
+
+import { branchOffset } from '../decode/branch.ts';
 import { FLAG_CF, FLAG_OF, FLAG_PF, FLAG_SF, FLAG_ZF } from '../flags.ts';
-import { branchOffset } from '../instructions.ts';
 import { checkOffset } from './code-segments.ts';
 import { readData } from './memory-access.ts';
 import { sourceOperand } from './operands.ts';

@@ -1,11 +1,12 @@
 /** What decides whether a sensitive instruction can simply run: a few bits of CPU state that change rarely. */
+
+import { CR0_PG } from '../control-bits.ts';
 import type { CpuState, Ring } from '../cpu-state.ts';
-import { FLAG_AC, FLAG_VM, iopl } from '../flags.ts';
-import type { CodeBits } from '../instructions.ts';
-import { CR0_PG } from '../paging.ts';
+import type { Sensitivity } from '../decode/sensitivity.ts';
+import type { CodeBits } from '../decode/sizes.ts';
+import { FLAG_AC, FLAG_VIF, FLAG_VIP, FLAG_VM, iopl } from '../flags.ts';
 import { findRule } from '../privilege/index.ts';
 import { isFlat, isReadable, isWritable, SEGMENT_NAMES, type SegmentName } from '../segmentation.ts';
-import type { Sensitivity } from '../sensitivity.ts';
 
 export interface PrivilegeState {
   /** Equal for equal states: identifies what a plan was made for. */
@@ -27,11 +28,14 @@ export interface PrivilegeState {
   readonly codeBase: number;
   /** CR0.AM and EFLAGS.AC at CPL 3: every access is checked. */
   readonly alignment: boolean;
+  /** VIF and VIP where they count: #GP(0) before the next instruction. SDM vol. 3, 20.3.2 and 20.4. */
+  readonly virtualInterruptDue: boolean;
 }
 
 /** SDM vol. 3, 2.5. */
 const CR0_AM = 1 << 18;
-const CR4_DE = 1 << 3;
+const CR4_VME = 1 << 0;
+const CR4_PVI = 1 << 1;
 const CR4_UMIP = 1 << 11;
 const NO_LIMIT = 0xffffffff;
 
@@ -53,6 +57,7 @@ export function privilegeState(cpu: CpuState): PrivilegeState {
   const level = iopl(cpu.eflags);
   const mask = SEGMENT_NAMES.reduce((m, name, i) => (notFlat.has(name) ? m | (1 << i) : m), 0);
   const alignment = cpu.cpl === 3 && (cpu.control.cr0 & CR0_AM) !== 0 && (cpu.eflags & FLAG_AC) !== 0;
+  const virtualInterruptDue = isVirtualInterruptDue(cpu, vm86);
   const end = code?.limit ?? NO_LIMIT;
   const codeLimit = end === NO_LIMIT ? undefined : end;
   const low =
@@ -64,7 +69,7 @@ export function privilegeState(cpu: CpuState): PrivilegeState {
     (cr4Bits(cpu.control.cr4) << 12) |
     (vm86 ? 1 << 17 : 0) |
     (alignment ? 1 << 18 : 0) |
-    ((cpu.control.cr4 & CR4_DE) !== 0 ? 1 << 19 : 0);
+    (virtualInterruptDue ? 1 << 19 : 0);
   // Beyond the 32 bits of the others: a double has room for both.
   const key = low + (codeLimit === undefined ? 0 : (codeLimit + 1) * 2 ** 20);
   const { cr0, cr4 } = cpu.control;
@@ -81,7 +86,13 @@ export function privilegeState(cpu: CpuState): PrivilegeState {
     codeLimit,
     codeBase: code?.base ?? 0,
     alignment,
+    virtualInterruptDue,
   };
+}
+
+function isVirtualInterruptDue({ eflags, control, cpl }: CpuState, vm86: boolean): boolean {
+  if ((eflags & FLAG_VIF) === 0 || (eflags & FLAG_VIP) === 0) return false;
+  return vm86 ? (control.cr4 & CR4_VME) !== 0 : cpl === 3 && (control.cr4 & CR4_PVI) !== 0;
 }
 
 /** CR4 bits that privilege rules look at: VME, PVI, TSD (2:0), PCE (8), UMIP (11). SDM vol. 3, 2.5. */
@@ -96,7 +107,7 @@ export interface Watch {
 }
 
 /** Seen at CPL 0 too: they end the run, or change what the Machine has to know. */
-const AT_EVERY_LEVEL = new Set(['hlt', 'mov-to-cr', 'lgdt', 'lmsw', 'xsetbv']);
+const AT_EVERY_LEVEL = new Set(['hlt', 'mov-to-cr', 'lgdt', 'lmsw', 'xsetbv', 'mov-to-dr', 'mov-from-dr']);
 
 const PORTS: ReadonlySet<string> = new Set(['in', 'out', 'ins', 'outs']);
 
@@ -117,8 +128,6 @@ export function mustStop(sensitivity: Sensitivity, state: PrivilegeState, watch:
       }
       if (sensitivity.rule === 'smsw') return true;
       if (UMIP_RULES.has(sensitivity.rule)) return isUmipFault(state);
-      // DR4 and DR5 do not exist then, and engines have them.
-      if (sensitivity.rule.endsWith('-dr') && (state.cr4 & CR4_DE) !== 0) return true;
       if (sensitivity.rule === 'invlpg' && watch.mappingChanges) return true;
       return findRule(sensitivity.rule)?.applies(state) ?? false;
     case 'segment-prefix':

@@ -1,18 +1,8 @@
 /** MOV to a control register at CPL 0: values that the CPU refuses, and the way into long mode. */
-import { CR0_PE, CR0_PG, CR4_PAE, CR4_PSE, EFER_LME } from '../paging.ts';
+import { CR0_PE, CR0_PG, CR4_PAE, CR4_PSE, EFER_LME } from '../control-bits.ts';
 import { MSR_EFER } from './efer.ts';
-import {
-  answered,
-  generalProtection,
-  INVALID_OPCODE,
-  RUN,
-  type Situation,
-  stop,
-  type Verdict,
-} from './verdict.ts';
+import { answered, generalProtection, RUN, type Situation, stop, type Verdict } from './verdict.ts';
 
-/** SDM vol. 3, 2.5: Debugging Extensions. */
-const CR4_DE = 1 << 3;
 /** SDM vol. 3, 2.5: Not Write-through, Cache Disable. */
 export const CR0_NW = 1 << 29;
 export const CR0_CD = 1 << 30;
@@ -57,7 +47,7 @@ function writeCr0(s: Situation, asked: number): Verdict {
   const value = ((asked & CR0_BITS) | CR0_ET) >>> 0;
   if ((value & CR0_PG) !== 0 && (value & CR0_PE) === 0) return refuse;
   if ((value & CR0_NW) !== 0 && (value & CR0_CD) === 0) return refuse;
-  // SDM vol. 3, 10.8.5: setting CR0.PG with EFER.LME set activates IA-32e mode.
+  // SDM vol. 3, 9.8.5: setting CR0.PG with EFER.LME set activates IA-32e mode.
   const lme = (Number(s.msrs.read(MSR_EFER) & 0xffffffffn) & EFER_LME) !== 0;
   const turnsOnPaging = (value & CR0_PG) !== 0 && (cr0 & CR0_PG) === 0;
   if (lme && turnsOnPaging) return stop({ kind: 'long-mode' });
@@ -79,12 +69,4 @@ function hasBadPdpte(s: Situation, cr3: number): boolean {
       return true;
   }
   return false;
-}
-
-/** SDM vol. 2, MOV—Move to/from Debug Registers: with CR4.DE there is no DR4 and no DR5. */
-export function debugRegister(s: Situation): Verdict {
-  const missing = s.instruction.systemRegister === 4 || s.instruction.systemRegister === 5;
-  return missing && (s.cpu.control.cr4 & CR4_DE) !== 0
-    ? stop({ kind: 'invalid-opcode' }, { vector: INVALID_OPCODE })
-    : RUN;
 }

@@ -1,6 +1,7 @@
 /** IA32_EFER: SDM vol. 3, 2.2.1. */
-import type { CpuModel } from '../cpu-models.ts';
-import { EFER_LME, EFER_NXE } from '../paging.ts';
+
+import { EFER_LME, EFER_NXE } from '../control-bits.ts';
+import type { CpuModel } from '../cpu-models/index.ts';
 
 export const MSR_EFER = 0xc0000080;
 /** SYSCALL enable; AMD APM vol. 2, 3.1.7. */

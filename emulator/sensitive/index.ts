@@ -1,12 +1,13 @@
 /** Decides what becomes of the instruction at EIP. One evaluator for each kind of sensitivity. */
 
+import { decodeInstruction } from '../decode/instruction.ts';
+import type { Sensitivity } from '../decode/sensitivity.ts';
 import { FLAG_VIF, FLAG_VIP } from '../flags.ts';
-import { decodeInstruction } from '../instructions.ts';
 import { findRule } from '../privilege/index.ts';
-import type { Sensitivity } from '../sensitivity.ts';
 import { answer } from './answers.ts';
 import { checkBranch, checkFetch } from './code-limit.ts';
-import { controlRegisterWrite, debugRegister } from './control-registers.ts';
+import { controlRegisterWrite } from './control-registers.ts';
+import { debugRegister } from './debug-registers.ts';
 import { enterFrame } from './enter.ts';
 import { farTransfer } from './far-transfers.ts';
 import { sysenter, sysexit } from './fast-calls.ts';
@@ -15,7 +16,7 @@ import { hypercall, softwareInterrupt } from './interrupts.ts';
 import { iret } from './iret.ts';
 import { memorySelectorAt, selectorOperand, sourceOperand } from './operands.ts';
 import { portAccess } from './ports.ts';
-import { verdictOf } from './refuse.ts';
+import { refuse, verdictOf } from './refuse.ts';
 import { checkAccesses, stringAccesses } from './segment-access.ts';
 import { loadLdtr, loadTaskRegister, segmentLoad } from './segments.ts';
 import { Stack } from './stack.ts';
@@ -45,11 +46,15 @@ const PORT_RULES = new Set(['in', 'out', 'ins', 'outs']);
 /** The five bytes with which a Xen guest asks for an instruction to be emulated: ud2, "xen". Xen public/arch-x86/xen.h. */
 const XEN_PREFIX = [0x0f, 0x0b, 0x78, 0x65, 0x6e];
 
+/** SDM vol. 2, SLDT and STR: not recognized in virtual-8086 mode. */
+const isUnknownInVm86 = (s: Situation, id: string): boolean =>
+  s.state.vm86 && (id === 'sldt' || id === 'str');
+
 type Evaluators = {
   readonly [T in Sensitivity['type']]: (s: Situation, what: Extract<Sensitivity, { type: T }>) => Verdict;
 };
 
-/** CLI and STI: SDM vol. 2, tables 3-6 and 4-23; the virtual interrupt flag: vol. 3, 20.3.2 and 20.4. */
+/** CLI and STI: SDM vol. 2, the decision tables of CLI and STI; the virtual interrupt flag: vol. 3, 20.3.2 and 20.4. */
 function interruptFlag(s: Situation, id: 'cli' | 'sti'): Verdict {
   const { eflags } = s.cpu;
   const virtualInterruptPending = (eflags & FLAG_VIP) !== 0;
@@ -77,11 +82,8 @@ const EVALUATORS: Evaluators = {
       return stop({ kind: 'invalid-opcode' }, { vector: INVALID_OPCODE });
     }
     const rule = findRule(id);
-    if (id.endsWith('-dr')) {
-      const verdict = debugRegister(s);
-      if (verdict.type !== 'run') return verdict;
-    }
-    if (UMIP_RULES.has(id) && isUmipFault(s.state)) {
+    if (id === 'mov-to-dr' || id === 'mov-from-dr') return debugRegister(s, id);
+    if (UMIP_RULES.has(id) && isUmipFault(s.state) && !isUnknownInVm86(s, id)) {
       return stop({ kind: 'privileged-instruction', rule: id }, generalProtection(0));
     }
     if (s.state.vm86) {
@@ -165,6 +167,7 @@ const CHECK_THEMSELVES: ReadonlySet<Sensitivity['type']> = new Set(['segment-loa
 /** What becomes of the instruction at EIP: its fetch, then what its own kind says, then its accesses. */
 export function evaluate(s: Situation): Verdict {
   return verdictOf(() => {
+    if (s.state.virtualInterruptDue) refuse({ kind: 'exception' }, generalProtection(0));
     checkFetch(s);
     const { sensitivity, repeated } = s.instruction;
     const isPopf = sensitivity?.type === 'rule' && sensitivity.rule === 'popf';
@@ -174,8 +177,11 @@ export function evaluate(s: Situation): Verdict {
       if (verdict.type !== 'run' || CHECK_THEMSELVES.has(sensitivity.type)) return verdict;
     }
     if (repeated) return stringAccesses(s);
-    checkAccesses(s);
+    // SDM vol. 2, CALL: the target is looked at before the return address is pushed.
+    const calls = s.instruction.mnemonic === 'call';
+    checkAccesses(s, use => !(calls && use.implicit));
     checkBranch(s);
+    if (calls) checkAccesses(s, use => use.implicit);
     return RUN;
   });
 }

@@ -1,5 +1,5 @@
 /** Selectors and far pointers in memory, read with every check of an access. */
-import type { MemoryUse } from '../instructions.ts';
+import type { MemoryUse } from '../decode/memory.ts';
 import { readData } from './memory-access.ts';
 import { checkUse } from './segment-access.ts';
 import type { Situation } from './verdict.ts';

@@ -2,7 +2,7 @@
 import type { Cause } from '../stop.ts';
 import { generalProtection, littleEndian, RUN, type Situation, stop, type Verdict } from './verdict.ts';
 
-/** Offset of the bitmap's base in a 32-bit TSS. SDM vol. 3, figure 8-2. */
+/** Offset of the bitmap's base in a 32-bit TSS. SDM vol. 3, figure 7-2. */
 const TSS_IO_MAP_BASE = 0x66;
 const TSS_SMALLEST_LIMIT = 0x67;
 

@@ -1,6 +1,7 @@
 /** Accesses through segments, which no engine checks: SDM vol. 3, 5.3 to 5.5; alignment, vol. 3, 6.15 (interrupt 17). */
+
+import type { MemoryUse } from '../decode/memory.ts';
 import { FLAG_DF } from '../flags.ts';
-import type { MemoryUse } from '../instructions.ts';
 import { isReadable, isWritable } from '../segmentation.ts';
 import { inLimit } from './limits.ts';
 import { refuse, verdictOf } from './refuse.ts';
@@ -72,9 +73,9 @@ function inOrder(s: Situation): readonly MemoryUse[] {
   return memory.length < 2 ? memory : [...memory].sort((a, b) => Number(a.write) - Number(b.write));
 }
 
-/** Every operand of the instruction, up to the first that faults. */
-export function checkAccesses(s: Situation): void {
-  for (const use of inOrder(s)) checkUse(s, use);
+/** Every operand of the instruction that is asked for, up to the first that faults. */
+export function checkAccesses(s: Situation, isAskedFor: (use: MemoryUse) => boolean = () => true): void {
+  for (const use of inOrder(s)) if (isAskedFor(use)) checkUse(s, use);
 }
 
 /**

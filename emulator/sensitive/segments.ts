@@ -1,6 +1,6 @@
 /** Loads of segment registers, LDTR and TR, checked in the order of the SDM (vol. 3, 5.5 and 5.6). */
 import type { TableRegister } from '../cpu-state.ts';
-import type { MemoryUse } from '../instructions.ts';
+import type { MemoryUse } from '../decode/memory.ts';
 import {
   type Descriptor,
   decodeDescriptor,

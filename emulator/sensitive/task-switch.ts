@@ -2,10 +2,11 @@
  * Task switches by JMP, CALL, INT and IRET: SDM vol. 3, 7.2 and 7.3. Faults up to the new task's own selectors are the
  * old task's; those behind are raised in the new one.
  */
+
+import { CR0_PG } from '../control-bits.ts';
 import type { CpuState, GeneralRegister, Ring } from '../cpu-state.ts';
 import type { Effect, LinearWrite } from '../effect.ts';
 import { FLAG_NT, FLAG_RESERVED_1, FLAG_VM } from '../flags.ts';
-import { CR0_PG } from '../paging.ts';
 import {
   type Descriptor,
   decodeDescriptor,

@@ -1,9 +1,9 @@
 /** What becomes of a sensitive instruction. */
-import type { CpuModel } from '../cpu-models.ts';
+import type { CpuModel } from '../cpu-models/index.ts';
 import type { CpuState, Ring } from '../cpu-state.ts';
+import type { DecodedInstruction } from '../decode/instruction.ts';
 import type { Effect } from '../effect.ts';
 import type { Platform } from '../entry-state.ts';
-import type { DecodedInstruction } from '../instructions.ts';
 import type { StopOn } from '../run-options.ts';
 import type { Cause, Exception } from '../stop.ts';
 import type { PrivilegeState } from './context.ts';
@@ -64,6 +64,8 @@ export interface Situation {
   readonly tsc: () => bigint;
   readonly random: () => number;
   readonly msrs: ModelSpecificRegisters;
+  /** Default: as after reset. */
+  readonly debug?: (index: 6 | 7) => number;
   /** Default `loss`. */
   readonly stopOn?: StopOn;
 }

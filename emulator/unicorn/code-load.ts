@@ -11,13 +11,10 @@ const PER_BYTE = 256;
 const PER_BLOCK = 512;
 /** A run with an end address translates the block up to it, and the one behind, anew. */
 const PER_START = 2048;
-/** Blocks that are remembered; two that share a slot count again each time, which errs on the safe side. */
-const SLOTS = 1 << 16;
 const FULL = 0.33;
 
 export class CodeLoad {
   readonly #limit: number;
-  readonly #seen = new Uint32Array(SLOTS);
   #bytes = 0;
 
   /** @param capacity of the buffer, in bytes */
@@ -25,15 +22,7 @@ export class CodeLoad {
     this.#limit = capacity * FULL;
   }
 
-  /** The engine is about to run a block at `address` (never 0xffffffff), translated now or earlier. */
-  announced(address: number, size: number): void {
-    const slot = (address ^ (address >>> 16)) & (SLOTS - 1);
-    if (this.#seen[slot] === address + 1) return;
-    this.#seen[slot] = address + 1;
-    this.translated(size);
-  }
-
-  /** The engine has translated a block of `size` bytes. */
+  /** The engine has translated a block of `size` bytes, for the first time or anew. */
   translated(size: number): void {
     this.#bytes += PER_BLOCK + PER_BYTE * size;
   }
@@ -49,6 +38,5 @@ export class CodeLoad {
 
   flushed(): void {
     this.#bytes = 0;
-    this.#seen.fill(0);
   }
 }

@@ -88,6 +88,8 @@ export class NativeUnicorn implements Unicorn {
       functions.ctl(this.#uc, UC_CTL_TCG_BUFFER_SIZE, 'uint32_t', CODE_BUFFER),
       'uc_ctl(UC_CTL_TCG_BUFFER_SIZE)',
     );
+    // A block that is announced may have been translated anew since the last time: only this hook tells.
+    this.onNewBlock(({ size }) => this.#load.translated(size));
     // Exits are asked for and none is given: no `until` of the engine's own.
     this.#check(functions.ctl(this.#uc, UC_CTL_UC_USE_EXITS, 'int', 1), 'uc_ctl(UC_CTL_UC_USE_EXITS)');
   }
@@ -365,7 +367,6 @@ export class NativeUnicorn implements Unicorn {
       };
     return {
       code: register('code', (_uc: number, address: number, size: number, user: number) => {
-        this.#load.announced(address, size);
         // Its block hook comes first: nobody is told of a block that does not run.
         if (address === this.#until) {
           this.stop();
@@ -381,9 +382,7 @@ export class NativeUnicorn implements Unicorn {
       edge: register(
         'edge',
         guarded((_uc: number, current: number, previous: number, user: number) => {
-          const edge = this.#edge(current);
-          this.#load.translated(edge.size);
-          this.#edges.get(user)?.(edge, this.#edge(previous));
+          this.#edges.get(user)?.(this.#edge(current), this.#edge(previous));
         }, undefined),
       ),
       interrupt: register(

@@ -20,6 +20,8 @@ import {
   PROT_NONE,
   PROT_READ,
   REG_CR2,
+  REG_DR6,
+  REG_DR7,
   REG_EFLAGS,
   REG_EIP,
   REG_GENERAL,
@@ -280,6 +282,13 @@ export class Processor {
     this.#uc.writeRegister(REG_GENERAL[name], value);
   }
 
+  /** Undoes what an instruction at `eip` has done to the registers. */
+  restore(eip: number, registers: Readonly<Record<GeneralRegister, number>>, eflags: number): void {
+    this.eip = eip;
+    for (const name of GENERAL_REGISTERS) this.writeRegister(name, registers[name]);
+    this.writeFlags(eflags);
+  }
+
   /** The bits that software may change at any privilege level. */
   writeFlags(value: number): void {
     this.#uc.writeRegister(REG_EFLAGS, value);
@@ -296,6 +305,15 @@ export class Processor {
   /** The address of a page fault that the engine did not find by itself. */
   writeCr2(value: number): void {
     writeCr2(this.#uc, this.#context, this.#calibration, value);
+  }
+
+  /** DR6, debug status, or DR7, debug control. */
+  readDebug(index: 6 | 7): number {
+    return this.#uc.readRegister(index === 6 ? REG_DR6 : REG_DR7);
+  }
+
+  writeDebug(index: 6 | 7, value: number): void {
+    this.#uc.writeRegister(index === 6 ? REG_DR6 : REG_DR7, value);
   }
 
   writeMsr(index: number, value: bigint): void {

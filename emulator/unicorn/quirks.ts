@@ -144,6 +144,14 @@ export const QUIRKS: readonly Quirk[] = [
     test: 'code-load.test.ts',
   },
   {
+    id: 'hardware-breakpoints',
+    engines: BOTH,
+    symptom:
+      'With a breakpoint armed in DR7, libunicorn ends the process at it or does not see it, and unicorn.js ends the run with an error.',
+    remedy: 'A MOV to DR7 that arms one ends the run in an `engine-limit` Stop before it reaches the engine.',
+    test: 'hardware-breakpoints.test.ts',
+  },
+  {
     id: 'native-2.0-aborts',
     engines: ['libunicorn'],
     symptom: '2.0.x ends the process with "tcg fatal error" on ff d8, ff e8, f0 38, f0 39 and f0 a6.',
@@ -154,9 +162,9 @@ export const QUIRKS: readonly Quirk[] = [
     id: 'memory-error-state',
     engines: BOTH,
     symptom:
-      'After an access to unmapped or protected physical memory EIP is the start of the block, and EFLAGS is stale.',
+      'After an access to unmapped or protected physical memory EIP is the start of the block, and EFLAGS is stale; but FNSAVE, and in unicorn.js CMPXCHG8B, ENTER and others, run on to their end, and EIP is behind them.',
     remedy:
-      'Run again up to that block and step through it: the state before the failing step is exact. Page faults are exact.',
+      'Run again up to that block and step through it: the state before the failing step is exact, and is put back. Page faults are exact.',
     test: 'memory-errors.test.ts',
   },
   {
@@ -220,10 +228,18 @@ export const QUIRKS: readonly Quirk[] = [
     test: 'run-loop.test.ts',
   },
   {
-    id: 'flags-before-fault',
+    id: 'registers-before-fault',
     engines: BOTH,
-    symptom: 'RCL, RCR and SETcc in memory compute EFLAGS before they fault, and it is wrong afterwards.',
-    remedy: 'Session repeats the run up to that block and steps through it.',
+    symptom:
+      'RCL, RCR and SETcc in memory compute EFLAGS before they fault; in unicorn.js LEAVE has set ESP then.',
+    remedy: 'Session repeats the run up to that block, steps through it, and puts the registers back.',
+    test: 'run-loop.test.ts',
+  },
+  {
+    id: 'no-wrap',
+    engines: ['unicorn.js'],
+    symptom: 'An access that crosses 4 GiB is refused, though there is memory at 0.',
+    remedy: 'The binding maps the first page there too; the engine then goes on at 0.',
     test: 'run-loop.test.ts',
   },
   {
@@ -268,7 +284,8 @@ export const QUIRKS: readonly Quirk[] = [
   {
     id: 'runs-what-it-has-not',
     engines: BOTH,
-    symptom: 'VZEROUPPER and its like run without AVX, and SYSCALL runs in protected mode.',
+    symptom:
+      'VZEROUPPER and its like run without AVX, XBEGIN and XABORT run as MOV, and SYSCALL runs in protected mode.',
     remedy: 'sensitivityOf marks what is not encoded the legacy way, and SYSCALL, as undefined.',
     test: 'run-loop.test.ts',
   },

@@ -2,6 +2,7 @@
 import type { BlockEdge, ContextBlob, Hook, HostMemory, MemoryAccess, UcError, Unicorn } from './api.ts';
 import {
   MMR_SIZE,
+  PAGE_SIZE,
   REG_MSR,
   UC_ARCH_X86,
   UC_ERR_OK,
@@ -135,14 +136,30 @@ export class UnicornJs implements Unicorn {
       `uc_mem_map_ptr at 0x${address.toString(16)}`,
     );
     this.#mapped.push({ address, size, pointer });
+    if (address === 0) this.#wrap(pointer, protection);
+  }
+
+  /**
+   * An access that crosses 4 GiB goes on at 0, and the engine looks for a mapping above 4 GiB before it lets it (quirk
+   * `no-wrap`).
+   */
+  #wrap(pointer: number, protection: number): void {
+    this.#check(
+      this.#module._uc_mem_map_ptr(this.#uc, 0, 1, PAGE_SIZE, protection, pointer),
+      'uc_mem_map_ptr at 4 GiB',
+    );
   }
 
   protect(address: number, size: number, protection: number): void {
     this.#check(this.#module._uc_mem_protect(this.#uc, address, 0, size, protection), 'uc_mem_protect');
+    if (address === 0) {
+      this.#check(this.#module._uc_mem_protect(this.#uc, 0, 1, PAGE_SIZE, protection), 'uc_mem_protect');
+    }
   }
 
   unmap(address: number, size: number): void {
     this.#check(this.#module._uc_mem_unmap(this.#uc, address, 0, size), 'uc_mem_unmap');
+    if (address === 0) this.#check(this.#module._uc_mem_unmap(this.#uc, 0, 1, PAGE_SIZE), 'uc_mem_unmap');
     const end = address + size;
     this.#mapped = this.#mapped.flatMap(range => {
       const rangeEnd = range.address + range.size;

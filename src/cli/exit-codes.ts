@@ -13,9 +13,9 @@ export const EXIT = {
   ENGINE: 4,
   /** An expectation failed. Reserved for `startup32 check`. */
   EXPECTATION: 5,
-  /** The guest died: shutdown, i.e. a triple fault. */
+  /** The kernel died: shutdown, i.e. a triple fault. */
   DIED: 6,
-  /** The instruction budget or the time was spent. */
+  /** The instructions, the time or the traps to spend were spent. */
   SPENT: 7,
   /** Ctrl-C: 128 + SIGINT, as shells report it. */
   INTERRUPTED: 130,

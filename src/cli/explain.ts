@@ -2,12 +2,13 @@
 import { didYouMean } from '../../boot-protocols/suggest.ts';
 import { PRIVILEGE_RULES, type PrivilegeRule } from '../../emulator/privilege/index.ts';
 import { hexBytes } from '../report/hex.ts';
-import { ruleReport } from '../report/rule-json.ts';
-import { explainBytes, parseHexBytes, RULE_NAMES, rulesNamed } from '../report/rule-query.ts';
-import { type ExplainReport, explainText } from '../report/rule-text.ts';
+import { ruleReport } from '../report/rules/json.ts';
+import { explainBytes, hintFor, parseHexBytes, RULE_NAMES, rulesNamed } from '../report/rules/query.ts';
+import type { ExplainReport } from '../report/rules/report.ts';
+import { explainText } from '../report/rules/text.ts';
 import { UsageError } from './errors.ts';
 import { EXIT } from './exit-codes.ts';
-import type { Io } from './io.ts';
+import { type Io, jsonText } from './io.ts';
 
 interface ExplainFlags {
   readonly format: 'text' | 'json';
@@ -31,11 +32,12 @@ function ofBytes(bytes: Uint8Array): ExplainReport {
       `"${hexBytes(bytes.subarray(found))}" starts with no 32-bit instruction, or not with all of one`,
     );
   }
-  const instructions = found.map(({ bytes: code, text, rule, missing }) => ({
+  const instructions = found.map(({ bytes: code, text, rule, privileged, missing }) => ({
     bytes: hexBytes(code),
     text,
     missing,
     ...(rule && { rule: rule.id }),
+    ...(privileged && { privileged }),
   }));
   return report(
     found.flatMap(({ rule }) => rule ?? []),
@@ -46,9 +48,10 @@ function ofBytes(bytes: Uint8Array): ExplainReport {
 function ofName(name: string): ExplainReport {
   const rules = rulesNamed(name);
   if (rules.length === 0) {
+    const hint = hintFor(name);
     throw new UsageError(
       'unknown-instruction',
-      `"${name}" is neither an instruction that a rule is about nor hex bytes${didYouMean(name, RULE_NAMES)}; --all shows every rule`,
+      `"${name}" is neither an instruction that a rule is about nor hex bytes${hint === undefined ? didYouMean(name, RULE_NAMES) : `: ${hint}`}; --all shows every rule`,
     );
   }
   return report(rules);
@@ -72,10 +75,6 @@ function asked(words: readonly string[], all: boolean): ExplainReport {
 
 export async function explain(words: readonly string[], flags: ExplainFlags, io: Io): Promise<number> {
   const result = asked(words, flags.all === true);
-  io.stdout.write(
-    flags.format === 'json'
-      ? `${JSON.stringify(result, null, 2)}\n`
-      : explainText(result, { color: io.color }),
-  );
+  io.stdout.write(flags.format === 'json' ? jsonText(result) : explainText(result, { color: io.color }));
   return EXIT.STOPPED;
 }

@@ -1,10 +1,10 @@
 /** `startup32 inspect IMAGE`: what an image says about itself, and who can start it. */
 import { PROTOCOLS } from '../../boot-protocols/index.ts';
 import { loadImage } from '../load-image.ts';
-import { inspectReport } from '../report/inspect-json.ts';
-import { inspectText } from '../report/inspect-text.ts';
+import { inspectReport } from '../report/inspect/json.ts';
+import { inspectText } from '../report/inspect/text.ts';
 import { EXIT } from './exit-codes.ts';
-import type { Io } from './io.ts';
+import { type Io, jsonText } from './io.ts';
 
 interface InspectFlags {
   readonly format: 'text' | 'json';
@@ -14,6 +14,6 @@ interface InspectFlags {
 export async function inspect(path: string, { format, symbols }: InspectFlags, io: Io): Promise<number> {
   const image = await loadImage(path, { ...(symbols !== undefined && { systemMap: symbols }) });
   const result = inspectReport(image, PROTOCOLS);
-  io.stdout.write(format === 'json' ? `${JSON.stringify(result, null, 2)}\n` : inspectText(result));
+  io.stdout.write(format === 'json' ? jsonText(result) : inspectText(result));
   return EXIT.STOPPED;
 }

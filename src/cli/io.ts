@@ -3,6 +3,9 @@ export interface Output {
   write(chunk: string | Uint8Array): unknown;
 }
 
+/** What `--format json` writes. */
+export const jsonText = (value: object): string => `${JSON.stringify(value, null, 2)}\n`;
+
 export interface Io {
   /** The report, and nothing else. */
   readonly stdout: Output;

@@ -1,5 +1,5 @@
 /** Strict parsing of option values. An error says what was found and what was expected. */
-import { compareVersions, NEWEST_LGUEST, OLDEST_LGUEST } from '../../boot-protocols/hosts/index.ts';
+import { compareVersions, NEWEST_LGUEST, OLDEST_LGUEST } from '../../boot-protocols/hosts/eras.ts';
 import { didYouMean } from '../../boot-protocols/suggest.ts';
 
 const U32_MAX = 0xffffffff;
@@ -47,12 +47,17 @@ export function parseSize(text: string): number {
 }
 
 /** `1000000` or `unlimited` (Infinity). */
-export function parseInstructions(text: string): number {
-  if (text === 'unlimited') return Number.POSITIVE_INFINITY;
-  const value = parseInteger(text);
-  if (value === undefined || value === 0) throw refuse(text, 'a number of instructions from 1, or unlimited');
-  return value;
-}
+const parseLimit =
+  (noun: string) =>
+  (text: string): number => {
+    if (text === 'unlimited') return Number.POSITIVE_INFINITY;
+    const value = parseInteger(text);
+    if (value === undefined || value === 0) throw refuse(text, `a number of ${noun} from 1, or unlimited`);
+    return value;
+  };
+
+export const parseInstructions = parseLimit('instructions');
+export const parseTraps = parseLimit('traps');
 
 /** `4.13`: a version of Linux that had lguest. */
 export function parseEra(text: string): string {

@@ -1,7 +1,8 @@
 /** The commands and their options. Each command's code is loaded when it runs. */
 import { createRequire } from 'node:module';
 import { Command, Option } from 'commander';
-import { HOST_NAMES } from '../../boot-protocols/hosts/index.ts';
+import { NEWEST_LGUEST, OLDEST_LGUEST } from '../../boot-protocols/hosts/eras.ts';
+import { HOST_NAMES } from '../../boot-protocols/hosts/host.ts';
 import type { Ring } from '../../emulator/cpu-state.ts';
 import type { PagingMode } from '../../emulator/entry-state.ts';
 import type { StopOn } from '../../emulator/run-options.ts';
@@ -20,6 +21,7 @@ import {
   parseSize,
   parseTarget,
   parseTraceFile,
+  parseTraps,
   ValueError,
 } from './parse.ts';
 
@@ -56,12 +58,12 @@ const formatOption = (): Option =>
 
 const EXIT_CODES = `
 Exit codes:
-  0  stopped and reported: any trap, hypercall, halt, --until
-  2  the command line is wrong
-  3  this image cannot be run, or not this way
-  4  trouble with the engine, the host or startup32 itself
-  6  the guest died: shutdown (triple fault)
-  7  the instruction budget or the time was spent
+    0  stopped and reported: any trap, hypercall, halt, --until
+    2  the command line is wrong
+    3  this image cannot be run, or not this way
+    4  trouble with the engine, the host or startup32 itself
+    6  the kernel died: shutdown (triple fault)
+    7  the instructions, the time or the traps to spend were spent
   130  interrupted`;
 
 /** @param exit receives the exit code of a command that ran. */
@@ -80,7 +82,11 @@ export function createProgram(io: Io, exit: (code: number) => void): Command {
       outputError: () => {},
     });
 
-  runOptions(program.command('run').description('run an image to its first stop and report it'))
+  runOptions(
+    program
+      .command('run')
+      .description('run an image to its first stop, or through all its traps, and report it'),
+  )
     .addHelpText('after', EXIT_CODES)
     .action(async (image: string, options) => {
       const { run } = await import('./run.ts');
@@ -136,33 +142,45 @@ function runOptions(command: Command): Command {
     .option('--initrd <file>', 'an initial RAM disk')
     .addOption(option('--load-address <address>', 'where to load a relocatable bzImage', parseAddress))
     .option('--poison', 'fill memory that the protocol does not define with a pattern')
-    .option('--cpu <model>', 'what cpuid shows')
+    .option('--cpu <model>', 'the CPU model that the kernel sees (docs/cpu-models.md)')
     .optionsGroup('The run:')
     .addOption(option('--until <place>', 'stop before SYMBOL, SYMBOL+0xOFFSET or 0xADDRESS', parseTarget))
     .addOption(
       option(
         '--stop-on <what>',
-        'fault: only faults; loss: popf and iret that lose flags too; sensitive: any silent instruction outside ring 0 (default: loss)',
+        'fault: only faults; loss: popf and iret that lose flags too; sensitive: the first silent instruction outside ring 0 too (default: loss; with --all-traps fault)',
         parseChoice(STOP_ON),
       ),
     )
     .addOption(
-      option('-n, --instructions <number>', 'budget, or unlimited (default: 50 million)', parseInstructions),
+      option(
+        '-n, --instructions <number>',
+        'instructions to run at most, or unlimited (default: 50 million)',
+        parseInstructions,
+      ),
     )
     .addOption(option('--timeout <seconds>', 'wall-clock time to spend (default: none)', parseSeconds))
-    .option('--all-traps', 'answer every trap and go on; list all of them')
+    .option('--symbols <file>', 'a System.map whose symbols stand for those of the image')
+    .optionsGroup('Beyond the first trap:')
+    .option('--all-traps', 'answer every trap as a host would, go on, and list all of them')
     .addOption(
       option(
         '--answer <host>',
-        `who answers: ${HOST_NAMES.join(', ')} (default: the host of the protocol, or skip)`,
+        `who answers: ${HOST_NAMES.join(', ')}; skip steps over it, monitor is a classic trap-and-emulate monitor (default: the host of the protocol, or skip)`,
         parseChoice(HOSTS),
       ),
     )
     .addOption(
-      option('--era <version>', 'which lguest answers: Linux 2.6.23 to 4.13 (default: 4.13)', parseEra),
+      option(
+        '--era <version>',
+        `which lguest answers: Linux ${OLDEST_LGUEST} to ${NEWEST_LGUEST} (default: ${NEWEST_LGUEST})`,
+        parseEra,
+      ),
     )
-    .addOption(option('--max-traps <number>', 'traps to answer at most (default: 10000)', parseInstructions))
-    .option('--symbols <file>', 'a System.map whose symbols stand for those of the image')
+    .addOption(
+      option('--max-traps <number>', 'traps to answer at most, or unlimited (default: 10000)', parseTraps),
+    )
+    .optionsGroup('The engine:')
     .addOption(
       option('--engine <name>', 'auto, unicorn.js or libunicorn (default: auto)', parseChoice(ENGINES)),
     )

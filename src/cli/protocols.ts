@@ -2,7 +2,7 @@
 import { PROTOCOLS } from '../../boot-protocols/index.ts';
 import { describeKnobs, type KnobbedProtocol } from '../../boot-protocols/knobs.ts';
 import { EXIT } from './exit-codes.ts';
-import type { Io } from './io.ts';
+import { type Io, jsonText } from './io.ts';
 
 interface ProtocolListing {
   readonly name: string;
@@ -32,7 +32,7 @@ export async function protocols(options: { readonly format: 'text' | 'json' }, i
   const listings = PROTOCOLS.map(describe);
   io.stdout.write(
     options.format === 'json'
-      ? `${JSON.stringify({ schema: 'startup32/protocols@1', protocols: listings }, null, 2)}\n`
+      ? jsonText({ schema: 'startup32/protocols@1', protocols: listings })
       : listings.map(text).join('\n'),
   );
   return EXIT.STOPPED;

@@ -3,16 +3,14 @@ import { findProtocol, type KnobbedProtocol, PROTOCOLS } from '../../boot-protoc
 import type { BootOptions } from '../../boot-protocols/protocol.ts';
 import { didYouMean } from '../../boot-protocols/suggest.ts';
 import type { EntryState } from '../../emulator/entry-state.ts';
-import { boot, report, reportTraps } from '../boot.ts';
+import { boot, report } from '../boot.ts';
 import { type KernelImage, KernelImageError } from '../kernel-image/index.ts';
 import { loadImage, readSource } from '../load-image.ts';
 import { createNames } from '../report/names.ts';
-import { textReport } from '../report/text.ts';
-import { trapsText } from '../report/traps-text.ts';
-import { runThroughTraps } from '../traps.ts';
+import { textReport } from '../report/stop/text.ts';
 import { UsageError } from './errors.ts';
-import { exitCodeOf, exitCodeOfTraps } from './exit-codes.ts';
-import type { Io } from './io.ts';
+import { exitCodeOf } from './exit-codes.ts';
+import { type Io, jsonText } from './io.ts';
 import { createLog } from './log.ts';
 import type { Target } from './parse.ts';
 import { repeatCommand } from './repeat.ts';
@@ -56,30 +54,13 @@ export async function run(path: string, flags: RunFlags, io: Io): Promise<number
     ...(flags.traceHash === true && { traceHash: trace.hash() }),
   });
   if (flags.allTraps === true) {
-    const { answer, era, maxTraps } = flags;
-    const all = await runThroughTraps(machine, {
-      ...runOptions,
-      ...(answer !== undefined && { answer }),
-      ...(era !== undefined && { era }),
-      ...(maxTraps !== undefined && { traps: maxTraps }),
-    });
-    log.info({ host: all.host, traps: all.met, end: all.end, kind: all.stop.kind }, 'stopped');
-    const result = reportTraps(machine, image, all, context());
-    io.stdout.write(
-      flags.format === 'json'
-        ? `${JSON.stringify(result, null, 2)}\n`
-        : trapsText(result, { color: io.color }),
-    );
-    return exitCodeOfTraps(all);
+    const { throughTraps } = await import('./all-traps.ts');
+    return await throughTraps(machine, image, { flags, runOptions, context, log, io });
   }
   const stop = await machine.runAsync(runOptions);
   log.info({ kind: stop.kind, instructions: stop.instructions, counted: stop.counted }, 'stopped');
   const result = report(machine, image, stop, context());
-  io.stdout.write(
-    flags.format === 'json'
-      ? `${JSON.stringify(result, null, 2)}\n`
-      : textReport(result, { color: io.color }),
-  );
+  io.stdout.write(flags.format === 'json' ? jsonText(result) : textReport(result, { color: io.color }));
   return exitCodeOf(stop.kind);
 }
 

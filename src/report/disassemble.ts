@@ -1,5 +1,6 @@
 /** Disassembly around a stop, as objdump shows it. Decoder and formatters are those of iced-x86. */
-import { iced } from '../../emulator/iced.ts';
+import { iced } from '../../emulator/decode/iced.ts';
+import type { CodeBits } from '../../emulator/decode/sizes.ts';
 
 const { Decoder, DecoderOptions, Formatter, FormatterSyntax } = iced;
 
@@ -11,7 +12,6 @@ export interface DisassembledLine {
   readonly text: string;
 }
 
-const BITNESS = 32;
 /** Column of the first operand, counted from the mnemonic: `objdump -d` pads mnemonics to six and a space. */
 const OPERAND_COLUMN = 7;
 
@@ -28,14 +28,16 @@ export const BAD_INSTRUCTION = '(bad)';
  * @param bytes the code; decoding starts at its first byte.
  * @param address linear address of the first byte.
  * @param limit the most instructions to decode.
+ * @param bits of the code segment.
  */
 export function disassemble(
   bytes: Uint8Array,
   address: number,
   syntax: Syntax,
   limit = Number.POSITIVE_INFINITY,
+  bits: CodeBits = 32,
 ): DisassembledLine[] {
-  const decoder = new Decoder(BITNESS, bytes, DecoderOptions.None);
+  const decoder = new Decoder(bits, bytes, DecoderOptions.MovTr);
   const formatter = createFormatter(syntax);
   const lines: DisassembledLine[] = [];
   try {
@@ -92,13 +94,19 @@ export interface ListingLine extends DisassembledLine {
  * The instruction at `address`, a few before it in its block, two after it. When decoding from `start` does not
  * reach `address` (the guest jumped into the middle of an instruction), the listing starts at `address`.
  */
-export function listing(code: Uint8Array, start: number, address: number, syntax: Syntax): ListingLine[] {
+export function listing(
+  code: Uint8Array,
+  start: number,
+  address: number,
+  syntax: Syntax,
+  bits: CodeBits = 32,
+): ListingLine[] {
   const offset = (address - start) >>> 0;
   if (offset > code.length) return [];
-  const before = disassemble(code.subarray(0, offset), start, syntax);
+  const before = disassemble(code.subarray(0, offset), start, syntax, Number.POSITIVE_INFINITY, bits);
   const last = before.at(-1);
   const aligned = last === undefined || (last.address + last.bytes.length) >>> 0 === address;
-  const after = disassemble(code.subarray(offset), address, syntax, 1 + LINES_AFTER);
+  const after = disassemble(code.subarray(offset), address, syntax, 1 + LINES_AFTER, bits);
   const shown = aligned && last?.text !== BAD_INSTRUCTION ? before.slice(-LINES_BEFORE) : [];
   // Where memory ends the last line is cut off; it says nothing about the code.
   const rest = after.filter((line, index) => index === 0 || line.text !== BAD_INSTRUCTION);

@@ -1,10 +1,29 @@
 /** Exceptions with their error codes: Intel SDM vol. 3, 6.13 (selector) and 4.7 (page fault). */
 import { exceptionName } from '../../boot-protocols/exceptions.ts';
-import type { Exception } from '../../emulator/stop.ts';
+import type { Exception, GateProblem } from '../../emulator/stop.ts';
+import {
+  GENERAL_PROTECTION,
+  INVALID_TSS,
+  PAGE_FAULT,
+  SEGMENT_NOT_PRESENT,
+  STACK_FAULT,
+} from '../../emulator/vectors.ts';
 import { hex16, hexShort } from './hex.ts';
 
-const GENERAL_PROTECTION_FAMILY: ReadonlySet<number> = new Set([10, 11, 12, 13]);
-const PAGE_FAULT = 14;
+const GENERAL_PROTECTION_FAMILY: ReadonlySet<number> = new Set([
+  INVALID_TSS,
+  SEGMENT_NOT_PRESENT,
+  STACK_FAULT,
+  GENERAL_PROTECTION,
+]);
+
+/** Why the CPU finds no handler. */
+export const NO_GATE = {
+  'idt-limit': 'its gate lies beyond the IDT limit',
+  'gate-type': 'its IDT entry is no gate',
+  'gate-not-present': 'its gate is not present',
+  'gate-unreadable': 'its gate cannot be read',
+} as const satisfies Record<GateProblem, string>;
 
 /** `#GP(0)`, `#NP(0x18)`, `#UD`. */
 export function exceptionTitle({ vector, errorCode }: Exception): string {
@@ -32,7 +51,7 @@ function pageFaultBits(code: number): string {
   ].join(', ');
 }
 
-/** SDM vol. 3, figure 6-7: EXT, IDT, TI, index. */
+/** SDM vol. 3, 6.13: EXT, IDT, TI, index. */
 function selectorBits(code: number): string {
   const table = code & 2 ? 'IDT' : code & 4 ? 'LDT' : 'GDT';
   return `${table} entry ${hexShort(code >>> 3)}${code & 1 ? ', external event' : ''}`;

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { findProtocol, PROTOCOLS } from '../../boot-protocols/index.ts';
-import { LGUEST_REACTIONS } from '../../boot-protocols/lguest/host.ts';
+import { LGUEST_REACTIONS } from '../../boot-protocols/lguest/reactions.ts';
 import type { Reaction } from '../../boot-protocols/protocol.ts';
-import { XEN_REACTIONS } from '../../boot-protocols/xen/host.ts';
+import { XEN_REACTIONS } from '../../boot-protocols/xen/reactions.ts';
 import { IOPL_RULES } from '../../emulator/privilege/iopl.ts';
 import { PRIVILEGED_RULES } from '../../emulator/privilege/privileged.ts';
 import { SILENT_RULES } from '../../emulator/privilege/silent.ts';

@@ -5,8 +5,8 @@
 import { Ajv } from 'ajv';
 import { describe, expect, it } from 'vitest';
 import { main } from '../../src/cli/main.ts';
-import { trapsJsonSchema } from '../../src/report/build-schema.ts';
-import type { TrapsReport } from '../../src/report/traps-report.ts';
+import { trapsJsonSchema } from '../../src/report/schema/build.ts';
+import type { TrapsReport } from '../../src/report/traps/report.ts';
 import { describeEachEngine } from '../support/engines.ts';
 
 const NATIVE = 'images/native/native.elf';
@@ -75,7 +75,25 @@ describeEachEngine('--all-traps', engine => {
     expect(report.met).toBe(NATIVE_TRAPS.length + 49 + 48 + 1);
     expect(report.stop.serial).toBe('native: paging is on, running above PAGE_OFFSET\n');
     expect(report.stop.at.symbol).toBe('stop');
-    expect(report.end.why).toBe('no-answer');
+    expect(report.end.why).toBe('ended');
+    expect(report.stop.next).toEqual([]);
+  });
+
+  it('says of a spent budget how many traps were answered before', async () => {
+    const { met, end, stop } = await all('--answer', 'monitor', '-n', '3110');
+    expect(stop.kind).toBe('budget');
+    expect(end.why).toBe('stop');
+    expect(end.text).toMatch(new RegExp(`: 3110 instructions allowed; ${met} traps were answered before$`));
+    expect(stop.why.text).toBe(
+      `The run was allowed 3110 instructions, and they are spent; ${met} traps were answered before.`,
+    );
+  });
+
+  it('says so of --until as well', async () => {
+    const { met, stop } = await all('--answer', 'monitor', '--until', 'stop');
+    expect(stop.kind).toBe('reached');
+    expect(met).toBeGreaterThan(1);
+    expect(stop.headline).toMatch(new RegExp(` is next; ${met} traps were answered before$`));
   });
 
   it('ends under lguest at the second trap: cli is stepped over, lgdt kills', async () => {

@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { PRIVILEGE_RULES } from '../../emulator/privilege/index.ts';
 import { main } from '../../src/cli/main.ts';
-import { privilegePage } from '../../src/report/privilege-page.ts';
-import { RULE_NAMES, rulesNamed } from '../../src/report/rule-query.ts';
-import type { ExplainReport } from '../../src/report/rule-text.ts';
+import { privilegePage } from '../../src/report/rules/page.ts';
+import { RULE_NAMES, rulesNamed } from '../../src/report/rules/query.ts';
+import type { ExplainReport } from '../../src/report/rules/report.ts';
 import { ASSEMBLED } from '../support/assembled.ts';
 
 interface Result {
@@ -36,7 +36,7 @@ describe('by name', () => {
     const { code, stdout, stderr } = await explain('cli');
     expect(code).toBe(0);
     expect(stderr).toBe('');
-    expect(stdout).toMatch(/^cli: CLI, iopl-sensitive\n/);
+    expect(stdout).toMatch(/^cli: CLI, IOPL-sensitive\n/);
     expect(stdout).toMatch(/^forms {2}FA {2}CLI$/m);
     expect(stdout).toMatch(/^ {7}CPL <= IOPL +as asked$/m);
     expect(stdout).toMatch(/^ {7}otherwise +#GP\(0\)$/m);
@@ -109,6 +109,8 @@ describe('by name', () => {
     ['mov %eax,%ecx', 'neither an instruction that a rule is about nor hex bytes'],
     ['pushl %eax', 'neither'],
     ['toString', 'neither'],
+    ['pop %cs', 'there is no POP to CS: a far jump, call or return loads it'],
+    ['pop cs', 'there is no POP to CS'],
   ])('refuses %s', async (name, words) => {
     const { code, stdout, stderr } = await explain(name);
     expect(code).toBe(2);
@@ -123,7 +125,7 @@ describe('by bytes', () => {
     const { code, stdout } = await explain('0f0115');
     expect(code).toBe(0);
     expect(stdout).toMatch(
-      /^0f 01 15 {2}lgdtl 0x0\n {2}4 more bytes of its operand are taken as 00\.\n\nlgdt: LGDT/,
+      /^0f 01 15 {2}lgdtl 0x0\n {2}4 more bytes of its operand, taken as 00\n\nlgdt: LGDT/,
     );
   });
 
@@ -154,9 +156,21 @@ describe('by bytes', () => {
   it('says of an instruction without a rule that there is none', async () => {
     const { code, stdout } = await explain('89c1');
     expect(code).toBe(0);
-    expect(stdout).toBe(
-      '89 c1  mov %eax,%ecx\n  No rule is about it: privilege changes nothing in what it does.\n',
-    );
+    expect(stdout).toBe('89 c1  mov %eax,%ecx\n  No rule is about it: it asks for no privilege.\n');
+  });
+
+  // Opcodes: SDM vol. 2 and AMD APM vol. 3. ENCLU runs at CPL 3 alone, the others at CPL 0.
+  it.each([
+    ['0f01d7', 'enclu'],
+    ['0f01c5', 'pconfig'],
+    ['f30f01e8', 'setssbsy'],
+    ['f30fae30', 'clrssbsy (%eax)'],
+    ['660f38f508', 'wrussd %ecx,(%eax)'],
+  ])('says of %s that privilege matters, without a rule', async (hex, text) => {
+    const { instructions, rules } = await json(hex);
+    expect(instructions).toMatchObject([{ text, privileged: true }]);
+    expect(rules).toEqual([]);
+    expect((await explain(hex)).stdout).toContain('it does not run at every CPL');
   });
 
   it.each([['0f'], ['ff ff'], ['0f01'], ['fa ff ff']])('refuses %s: no whole instruction', async text => {

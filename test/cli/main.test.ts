@@ -6,7 +6,7 @@ import { Ajv } from 'ajv';
 import { describe, expect, it } from 'vitest';
 import type { Io } from '../../src/cli/io.ts';
 import { main } from '../../src/cli/main.ts';
-import { stopJsonSchema } from '../../src/report/build-schema.ts';
+import { stopJsonSchema } from '../../src/report/schema/build.ts';
 
 const NATIVE = 'images/native/native.elf';
 const SHUTDOWN = 'images/shutdown/shutdown.elf';

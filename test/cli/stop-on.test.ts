@@ -1,4 +1,5 @@
 /** `--stop-on`: what ends a run besides a fault. */
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { expect, it } from 'vitest';
 import { main } from '../../src/cli/main.ts';
@@ -61,4 +62,19 @@ it('refuses any other word', async () => {
   const { code, stderr } = await run(POPF, '--as', 'lguest', '--stop-on', 'trap');
   expect(stderr).toMatch(/^startup32: bad-value: --stop-on is .*fault, loss/);
   expect(code).toBe(2);
+});
+
+it('says the same of sensitive in the help, the README and the change log', async () => {
+  let help = '';
+  await main(['run', '--help'], {
+    stdout: { write: chunk => (help += String(chunk)) },
+    stderr: { write: () => undefined },
+    color: false,
+  });
+  const words = 'the first silent instruction outside ring 0';
+  expect(help.replace(/\s+/g, ' ')).toContain(`sensitive: ${words}`);
+  for (const page of ['README.md', 'CHANGELOG.md']) {
+    const text = await readFile(path.resolve(import.meta.dirname, '../..', page), 'utf8');
+    expect(text.replace(/\s+/g, ' ')).toContain(words);
+  }
 });

@@ -2,7 +2,12 @@
 import { describe, expect, it } from 'vitest';
 import { findProtocol, PROTOCOLS } from '../../boot-protocols/index.ts';
 import { xenCpuid } from '../../boot-protocols/xen/cpuid.ts';
-import { CPU_MODELS, type CpuidResult, type CpuModel, findCpuModel } from '../../emulator/cpu-models.ts';
+import {
+  CPU_MODELS,
+  type CpuidResult,
+  type CpuModel,
+  findCpuModel,
+} from '../../emulator/cpu-models/index.ts';
 import { Machine } from '../../emulator/machine.ts';
 import { evaluate } from '../../emulator/sensitive/index.ts';
 import { describeEachEngine } from '../support/engines.ts';

@@ -187,6 +187,17 @@ const CASES: readonly Case[] = [
   },
   { name: 'ud2', code: '0f 0b', stop: { kind: 'invalid-opcode', exception: { vector: 6 } } },
   {
+    // SDM vol. 2, XBEGIN: #UD without RTM; the engines take it for a MOV.
+    name: 'xbegin',
+    code: 'c7 f8 00 00 00 00',
+    stop: { kind: 'invalid-opcode', exception: { vector: 6 } },
+  },
+  {
+    name: 'xabort',
+    code: 'c6 f8 00',
+    stop: { kind: 'invalid-opcode', exception: { vector: 6 } },
+  },
+  {
     name: "Xen's prefix",
     code: '0f 0b 78 65 6e 0f a2',
     stop: { kind: 'forced-emulation', prefixed: 'cpuid' },
@@ -274,6 +285,53 @@ describeEachEngine('a Stop in the middle of a block', engine => {
       4,
     ]);
     expect(machine.readMemory(MEMORY - 0x10, 0x20)).toEqual(Uint8Array.from({ length: 16 }, (_, i) => i));
+  });
+
+  it.each([
+    ['fld m80fp', 'db 2d 00 f0 0f 00', 0],
+    ['fstp m80fp', 'db 3d 00 f0 0f 00', 2],
+    ['fldenv', 'd9 25 00 f0 0f 00', 0],
+    ['fnstenv', 'd9 35 00 f0 0f 00', 2],
+    ['frstor', 'dd 25 00 f0 0f 00', 0],
+    ['fnsave', 'dd 35 00 f0 0f 00', 2],
+    ['fxsave', '0f ae 05 00 f0 0f 00', 2],
+    ['fxrstor', '0f ae 0d 00 f0 0f 00', 0],
+    // SDM vol. 2, CMPXCHG8B: it always writes.
+    ['cmpxchg8b', '0f c7 0d 00 f0 0f 00', 2],
+    ['bound', '62 05 00 f0 0f 00', 0],
+    ['leave', 'c9', 0],
+  ])('%s is not done where it faults', async (_, code, errorCode) => {
+    const missing = 0xff000;
+    const guest = {
+      code: `${PREFIX + code} 90 90 90 90`,
+      registers: { ebp: missing },
+      mappings: [mapping(0, 0, MEMORY - 0x1000)],
+    };
+    for (const ring of [0, 3] as const) {
+      using machine = Machine.open(await engine.load(), guestEntry({ ...guest, ring, paging: '32-bit' }));
+      const { kind, exception, cpu, instructions } = machine.run();
+      expect({ kind, exception, instructions }).toEqual({
+        kind: 'page-fault',
+        exception: { vector: 14, errorCode: errorCode | (ring === 3 ? 4 : 0) },
+        instructions: 2,
+      });
+      expect([cpu.eip, cpu.eflags, cpu.control.cr2]).toEqual([AT, FLAGS, missing]);
+      expect([cpu.registers.esp, cpu.registers.ebp]).toEqual([STACK, missing]);
+    }
+  });
+
+  it.each([
+    ['fnsave', 'dd 35 00 00 30 00', 'write', HOLE],
+    ['fxrstor', '0f ae 0d 00 00 30 00', 'read', HOLE],
+    ['enter, which reads the frame before', 'c8 08 00 02', 'read', HOLE - 4],
+    ['leave', 'c9', 'read', HOLE],
+  ])('%s is not done where there is no memory', async (_, code, access, address) => {
+    const entry = guestEntry({ code: `${PREFIX + code} 90 90 90 90`, registers: { ebp: HOLE } });
+    using machine = Machine.open(await engine.load(), entry);
+    const stop = machine.run();
+    expect(stop).toMatchObject({ kind: 'memory-hole', access, address, instructions: 2 });
+    const { eip, eflags, registers } = stop.cpu;
+    expect([eip, eflags, registers.esp, registers.ebp]).toEqual([AT, FLAGS, STACK, HOLE]);
   });
 
   it('EFLAGS are right after instructions that compute them before they touch memory', async () => {

@@ -6,7 +6,7 @@ const IF = 0x200;
 const IOPL3 = 0x3000;
 const RESERVED = 0x2;
 
-/** SDM vol. 2, POPF, table 4-16, protected mode. */
+/** SDM vol. 2, POPF, protected mode. */
 describe('POPF in protected mode', () => {
   it('loads IF and IOPL at CPL 0', () => {
     expect(flagsAfterPop(RESERVED | IF, IOPL3, 0, 32)).toBe(RESERVED | IOPL3);
@@ -74,7 +74,7 @@ type Bit = keyof typeof BITS;
 type Column = Readonly<Partial<Record<Bit, 'S' | '0' | 'N'>>>;
 
 /**
- * SDM vol. 2, table 4-16, "Effect of POPF/POPFD on the EFLAGS Register", by its rows. The flags that every row takes
+ * SDM vol. 2, POPF, "Effect of POPF/POPFD on the EFLAGS Register", by its rows. The flags that every row takes
  * from the stack (OF DF TF NT SF ZF AF PF CF) are left out; ID and AC are left out where the operand size decides.
  */
 const POPF_TABLE: readonly {
@@ -208,7 +208,7 @@ describe.each(['popf', 'iret'] as const)('%s by the tables of the SDM', instruct
     expect(cases).toBeGreaterThanOrEqual(2 * CURRENT.length * IMAGES.length);
   });
 
-  /** SDM vol. 3, 21.3.3.5 and the VME rows of table 4-16. */
+  /** SDM vol. 3, 20.3.3.5 and the VME rows of POPF's table in vol. 2. */
   it('with VME in virtual-8086 mode takes IF into VIF, and faults for TF and for IF with VIP', () => {
     for (const level of [0, 1, 2]) {
       for (const base of CURRENT) {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { unmatchedPatterns } from '../../emulator/sensitivity.ts';
+import { unmatchedPatterns } from '../../emulator/decode/sensitivity.ts';
 
 describe('the table of sensitive instructions', () => {
   it('names only opcodes that the decoder has', () => {

@@ -240,3 +240,24 @@ describeEachEngine('segments', engine => {
     expect(flatCode(0).type).toBe(0xb);
   });
 });
+
+describeEachEngine('a repeated string instruction over its own page tables', engine => {
+  it.each([
+    { paging: '32-bit', ring: 0 },
+    { paging: '32-bit', ring: 3 },
+    { paging: 'pae', ring: 0 },
+  ] as const)('ends in a page fault: $paging, ring $ring', async around => {
+    const code = `
+      b9 01 00 00 00   # mov $1,%ecx
+      f3 a4            # 1: rep movsb
+      e2 fc            # loop 1b: ECX is 0xffffffff then
+    `;
+    const entry = guestEntry({ code, ...around, registers: { esi: DATA + 0x40, edi: DATA + 0x80 } });
+    using machine = Machine.open(await engine.load(), entry);
+    const stop = machine.run({ instructions: 200 });
+    expect(stop).toMatchObject({ kind: 'page-fault', instructions: 3, trail: [CODE, CODE + 5] });
+    expect(stop.cpu.eip).toBe(CODE + 5);
+    // It has come into the tables.
+    expect(stop.cpu.registers.edi).toBeGreaterThan(TABLES);
+  });
+});

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { EntryState } from '../../emulator/entry-state.ts';
 import { Machine } from '../../emulator/machine.ts';
-import type { Observation, Sight } from '../../emulator/observation.ts';
+import type { Observation, Sight } from '../../emulator/observe/observation.ts';
 import type { RunOptions } from '../../emulator/run-options.ts';
 import type { Stop } from '../../emulator/stop.ts';
 import type { UnicornLibrary } from '../../emulator/unicorn/api.ts';

@@ -1,11 +1,11 @@
 /** What an instruction was about to do. Bytes are from an assembler, values from the SDM. */
 import { describe, expect, it } from 'vitest';
-import { operandOf } from '../../emulator/operand.ts';
+import { operandOf } from '../../emulator/operands/index.ts';
 import type { Operand, OperandMemory } from '../../emulator/operands/types.ts';
 import { flatCode, flatData, type SegmentRegister } from '../../emulator/segmentation.ts';
-import { operandInWords } from '../../src/report/explain/operand.ts';
-import { operandReport } from '../../src/report/operand-json.ts';
-import { operandSchema } from '../../src/report/operand-schema.ts';
+import { operandReport } from '../../src/report/operands/json.ts';
+import { operandInWords } from '../../src/report/operands/words.ts';
+import { operandSchema } from '../../src/report/schema/operands.ts';
 import { GDT, IDT, type SituationOptions, STACK, situation } from '../support/situation.ts';
 
 const NULL: SegmentRegister = { selector: 0, descriptor: undefined };
@@ -296,6 +296,19 @@ describe('debug registers', () => {
       access: 'read',
     });
   });
+
+  it('shows what is in DR6 and DR7, where that is known: SDM vol. 3, figure 17-1', () => {
+    const debug = (index: 6 | 7): number => (index === 7 ? 0x404 : 0xffff0ff0);
+    const shown = (bytes: readonly number[]): readonly string[] => {
+      const found = operandOf({ ...situation({ bytes }), debug });
+      return found ? operandInWords(found) : [];
+    };
+    expect(shown([0x0f, 0x21, 0xf9])).toEqual(['DR7 is 0x00000404: L1 R/W1=execute LEN1=1']);
+    // DR5 is DR7 without CR4.DE.
+    expect(shown([0x0f, 0x21, 0xe9])).toEqual(['DR5 is 0x00000404: L1 R/W1=execute LEN1=1']);
+    expect(shown([0x0f, 0x23, 0xf8])).toEqual(['DR7 now 0x00000404, requested 0x00000000: no bit set']);
+    expect(shown([0x0f, 0x21, 0xc1])).toEqual([]);
+  });
 });
 
 describe('MSRs', () => {
@@ -388,7 +401,7 @@ describe('ports', () => {
       count: 5,
     });
     expect(operandInWords(found)).toEqual([
-      '1-byte write to port 0x03f8 (COM1: data) of 0x00000048, from ds:0x00002000, 5 transfers',
+      '1-byte write of 0x48 to port 0x03f8 (COM1: data), from ds:0x00002000, 5 transfers',
     ]);
   });
 

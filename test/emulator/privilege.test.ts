@@ -17,6 +17,7 @@ const TSD = 1 << 2;
 const PCE = 1 << 8;
 const UMIP = 1 << 11;
 const VMXE = 1 << 13;
+const SMXE = 1 << 14;
 const OSXSAVE = 1 << 18;
 
 const context = (given: Partial<PrivilegeContext> = {}): PrivilegeContext => ({
@@ -40,7 +41,7 @@ const bytes = (hex: string): Uint8Array => Uint8Array.from(hex.split(' '), byte 
 
 const CONTEXTS: readonly PrivilegeContext[] = ([0, 1, 2, 3] as const).flatMap(cpl =>
   [0, 1, 2, 3].flatMap(iopl =>
-    [0, VME, PVI, TSD, PCE, UMIP, VMXE, OSXSAVE, VME | PVI | UMIP].flatMap(cr4 =>
+    [0, VME, PVI, TSD, PCE, UMIP, VMXE, SMXE, OSXSAVE, VME | PVI | UMIP].flatMap(cr4 =>
       [false, true].flatMap(vm86 =>
         vm86 && cpl !== 3
           ? []
@@ -74,6 +75,7 @@ describe('the table', () => {
         { ...each, ioBitmap: 'allows' as const },
         { ...each, sysenterCs: 0 },
         { ...each, efer: 1 << 12 },
+        { ...each, vmxOperation: true },
       ]);
       const deciding = new Set(more.map(each => resultOf(rule, each)));
       expect(rule.results.filter(result => !deciding.has(result)).map(({ when }) => when)).toEqual([]);
@@ -123,14 +125,49 @@ describe('privileged instructions (SDM vol. 3, 5.9)', () => {
     expect(outcome(id, { cpl: 1 })).toEqual(UD);
   });
 
-  it.each(['rsm', 'vmcall', 'vmmcall', 'mov-test-register'])('%s is #UD in every ring', id => {
-    for (const cpl of [0, 1, 3] as const) expect(outcome(id, { cpl })).toEqual(UD);
+  it.each(['rsm', 'vmcall', 'vmmcall', 'vmfunc', 'mov-test-register', 'syscall', 'sysret'])(
+    '%s is #UD in every ring',
+    id => {
+      for (const cpl of [0, 1, 3] as const) expect(outcome(id, { cpl })).toEqual(UD);
+    },
+  );
+
+  it('vmxon is #UD while CR4.VMXE is clear, then #GP(0) outside ring 0 (SDM vol. 3, 30.3)', () => {
+    expect(outcome('vmxon')).toEqual(UD);
+    expect(outcome('vmxon', { cpl: 3 })).toEqual(UD);
+    expect(outcome('vmxon', { cr4: VMXE })).toEqual(AS_ASKED);
+    expect(outcome('vmxon', { cr4: VMXE, cpl: 1 })).toEqual(GP);
   });
 
-  it('the instructions of VMX and SVM are #UD while CR4.VMXE or EFER.SVME is clear, then #GP(0) outside ring 0', () => {
-    expect(outcome('vmx')).toEqual(UD);
-    expect(outcome('vmx', { cr4: VMXE })).toEqual(AS_ASKED);
-    expect(outcome('vmx', { cr4: VMXE, cpl: 1 })).toEqual(GP);
+  it('the other instructions of VMX are #UD outside VMX operation, then #GP(0) outside ring 0 (SDM vol. 3, 30.3)', () => {
+    for (const cpl of [0, 3] as const) {
+      expect(outcome('vmx', { cpl })).toEqual(UD);
+      expect(outcome('vmx', { cpl, cr4: VMXE })).toEqual(UD);
+    }
+    expect(outcome('vmx', { cr4: VMXE, vmxOperation: true })).toEqual(AS_ASKED);
+    expect(outcome('vmx', { cr4: VMXE, vmxOperation: true, cpl: 3 })).toEqual(GP);
+  });
+
+  it('invpcid is #GP(0) outside ring 0, xsaves and xrstors #UD before that while CR4.OSXSAVE is clear', () => {
+    expect(outcome('invpcid')).toEqual(AS_ASKED);
+    expect(outcome('invpcid', { cpl: 1 })).toEqual(GP);
+    expect(outcome('invpcid', { cpl: 3, vm86: true })).toEqual(GP);
+    for (const id of ['xsaves', 'xrstors']) {
+      expect(outcome(id, { cpl: 1 })).toEqual(UD);
+      expect(outcome(id, { cpl: 1, cr4: OSXSAVE })).toEqual(GP);
+      expect(outcome(id, { cr4: OSXSAVE })).toEqual(AS_ASKED);
+    }
+  });
+
+  it('encls is #UD outside ring 0; getsec is #UD while CR4.SMXE is clear, then #GP(0)', () => {
+    expect(outcome('encls')).toEqual(AS_ASKED);
+    expect(outcome('encls', { cpl: 1 })).toEqual(UD);
+    expect(outcome('getsec')).toEqual(UD);
+    expect(outcome('getsec', { cr4: SMXE })).toEqual(AS_ASKED);
+    expect(outcome('getsec', { cr4: SMXE, cpl: 1 })).toEqual(GP);
+  });
+
+  it('the instructions of SVM are #UD while EFER.SVME is clear, then #GP(0) outside ring 0', () => {
     expect(outcome('svm')).toEqual(UD);
     expect(outcome('svm', { efer: 1 << 12 })).toEqual(AS_ASKED);
     expect(outcome('svm', { efer: 1 << 12, cpl: 3 })).toEqual(GP);
@@ -317,7 +354,7 @@ describe('encodings', () => {
 
   it.each(ORDINARY)('%s (%s) falls under none', (_, hex) => {
     const code = bytes(hex);
-    expect(ruleOfInstruction(code)).toEqual({ length: code.length });
+    expect(ruleOfInstruction(code)).toEqual({ length: code.length, everyCpl: true });
   });
 
   it('reads nothing into bytes that are no whole instruction', () => {

@@ -1,6 +1,6 @@
 /** However a run is made – counted or not, in slices, step by step, again – it ends in the same Stop. */
 import { expect, it } from 'vitest';
-import { CPU_MODELS } from '../../emulator/cpu-models.ts';
+import { CPU_MODELS } from '../../emulator/cpu-models/index.ts';
 import type { EntryState } from '../../emulator/entry-state.ts';
 import { Guest } from '../../emulator/guest.ts';
 import { Machine } from '../../emulator/machine.ts';

@@ -54,6 +54,19 @@ const CASES = [
     instructions: 1 + 4 * 5,
   },
   {
+    name: 'the repeated string instruction that does it',
+    code: `
+      b9 08 00 00 00         # mov $8,%ecx
+      b8 40 40 40 40         # mov $0x40404040,%eax
+      bf 0c 10 00 00         # mov $1f-3,%edi
+      f3 aa                  # 1: rep stosb: after four bytes it is inc %eax and stosb
+      f4                     # hlt
+    `,
+    eax: 0x40404041,
+    // The three before it, inc, and what stosb was: it has written one byte less than to itself.
+    instructions: 5,
+  },
+  {
     name: 'code that has run, by a repeated string instruction',
     code: `
       bb 02 00 00 00         # mov $2,%ebx
@@ -95,4 +108,21 @@ describeEachEngine('code that changes', engine => {
       });
     }
   }
+});
+
+describeEachEngine('a write into its own block that changes no byte', engine => {
+  it.each([0, 1] as const)('in straight-line code that the engine cuts, ring %d', async ring => {
+    // movb $0,1f+3; 1: and add %al,(%eax), which is all zeros, to the end of the budget
+    const entry = guestEntry({
+      code: '01 05 00 90 00 00 a4 90 90 c6 05 0d 10 00 00 00',
+      ring,
+      registers: { eax: 1, esi: 0x9040, edi: 0x9080 },
+    });
+    for (const options of [{ instructions: 200 }, { instructions: 200, timeout: 1e9 }]) {
+      using machine = Machine.open(await engine.load(), entry);
+      const stop = machine.run(options);
+      // Five instructions to 0x1010, and 195 of two bytes.
+      expect([stop.kind, stop.cpu.eip, stop.trail]).toEqual(['budget', 0x1010 + 195 * 2, [0x1000]]);
+    }
+  });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { findCpuModel } from '../../emulator/cpu-models.ts';
+import { findCpuModel } from '../../emulator/cpu-models/index.ts';
 import { flatCode } from '../../emulator/segmentation.ts';
 import { deliveryOf, evaluate } from '../../emulator/sensitive/index.ts';
 import { GDT, IDT, type SituationOptions, STACK, situation } from '../support/situation.ts';

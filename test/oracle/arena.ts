@@ -49,7 +49,7 @@ export const RING0_STACK_TOP = 0x3f000;
 /** Page 0 is mapped, with user access: the interrupt vectors of virtual-8086 mode, each this far pointer, and zeros. */
 export const REAL_MODE_HANDLER = { cs: CODE >>> 4, ip: 0x1f00 } as const;
 
-// The TSS (SDM vol. 3, 8.2.1 and figure 21-5): 104 bytes, interrupt redirection bitmap, I/O permission bitmap.
+// The TSS (SDM vol. 3, 7.2.1 and figure 20-5): 104 bytes, interrupt redirection bitmap, I/O permission bitmap.
 
 export const TSS_CR3 = 0x1c;
 export const TSS_REDIRECTION_MAP = 0x68;
@@ -201,7 +201,7 @@ function buildTemplate(): Uint8Array {
 
   putTss(put, TSS, { eip: CODE, esp: STACK_TOP });
   putTss(put, TSS2, { eip: TASK2_EIP, esp: TASK2_ESP });
-  // Every software interrupt of virtual-8086 mode goes to the IDT, and no port is open (SDM vol. 3, 21.3.3.4 and 19.5.2).
+  // Every software interrupt of virtual-8086 mode goes to the IDT, and no port is open (SDM vol. 3, 20.3.3; vol. 1, 19.5.2).
   bytes.fill(0xff, TSS + TSS_REDIRECTION_MAP - ARENA, TSS + TSS_LIMIT + 2 - ARENA);
 
   putPageTables(put);
@@ -216,7 +216,7 @@ function handlerGate(vector: number): Uint8Array {
 
 type Put = (address: number, value: Uint8Array) => void;
 
-/** The fields of a 32-bit TSS, SDM vol. 3, figure 8-2. */
+/** The fields of a 32-bit TSS, SDM vol. 3, figure 7-2. */
 function putTss(put: Put, tss: number, task: { eip: number; esp: number }): void {
   const field = (offset: number, value: number): void => put(tss + offset, dword(value));
   field(0x04, RING0_STACK_TOP);

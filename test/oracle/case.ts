@@ -60,6 +60,9 @@ export interface MemoryWrite {
   readonly bytes: Uint8Array;
 }
 
+/** The other CPUs. KVM stands for the silicon of the machine. */
+export type Oracle = 'qemu' | 'bochs' | 'kvm';
+
 export interface OracleCase {
   /** What it is about, for the report and the statistics, e.g. `lgdt` or `mov %ax,%ss/rpl`. */
   readonly topic: string;
@@ -84,6 +87,8 @@ export interface OracleCase {
   readonly cr0: number;
   /** Bits of CR4 besides (from `paging`) PAE: VME, PVI, TSD, DE, PSE, PCE, UMIP, OSFXSR. */
   readonly cr4: number;
+  /** IA32_EFER: 0 or NXE. */
+  readonly efer: number;
   readonly paging: PagingMode;
   /** LDT_SELECTOR or 0. TR always is TSS_SELECTOR. */
   readonly ldtr: number;
@@ -93,6 +98,8 @@ export interface OracleCase {
   readonly ignore: readonly (keyof GeneralRegisters)[];
   /** EFLAGS bits that the SDM leaves undefined afterwards. */
   readonly undefinedFlags: number;
+  /** Oracles that cannot run it: their model has what startup32's has not, or the runner does not survive it. */
+  readonly without: readonly Oracle[];
 }
 
 export interface Outcome {

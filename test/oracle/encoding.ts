@@ -54,6 +54,7 @@ export function encodeCase(oracleCase: OracleCase, number: number): Uint8Array {
     cr3Of(oracleCase.paging),
     cr4Of(oracleCase),
     oracleCase.ldtr,
+    oracleCase.efer,
     writes.length,
   ];
   const size = 4 * (1 + fields.length + writes.reduce((sum, { bytes }) => sum + 3 + dwords(bytes), 0));

@@ -1,33 +1,20 @@
 /** The CI share of the oracle suite: a fixed seed, all topics, both engines, QEMU and Bochs. `npm run oracle` is all of it. */
-import { execFileSync } from 'node:child_process';
-import { cpSync, readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { generate } from '../../emulator/unicorn/generate.ts';
 import { engines } from '../support/engines.ts';
 import { ARENA, ARENA_SIZE } from './case.ts';
+import { compile } from './compiled.ts';
 import { DIFFERENCES } from './differences.ts';
 import { differencesPage } from './differences-page.ts';
-import { availability, type Oracle } from './drivers/index.ts';
+import type { Oracle } from './drivers/index.ts';
 import { FAMILIES, generateCase } from './generate/index.ts';
 import { summaryText } from './print.ts';
+import { requireOracles } from './required.ts';
 import { indexesOf, runSuite } from './run.ts';
 
 const SEED = 32;
 const CASES = 8000;
 const ORACLES: readonly Oracle[] = ['qemu', 'bochs'];
-
-/** Child processes need JavaScript: the tree as it is now, beside the packages that it imports. */
-function compile(): URL {
-  const out = 'node_modules/.cache/startup32-oracle';
-  execFileSync('npx', ['tsc', '-p', 'tsconfig.build.json', '--noCheck', '--outDir', out], {
-    stdio: 'inherit',
-  });
-  generate([`${out}/emulator/unicorn`]);
-  cpSync('package.json', `${out}/package.json`);
-  return pathToFileURL(resolve(out, 'test/oracle/worker.js'));
-}
 
 describe('generated cases', () => {
   it('are the same for the same seed and index, and others for another', () => {
@@ -57,17 +44,14 @@ describe('generated cases', () => {
 
 describe('startup32, QEMU and Bochs', () => {
   it(`agree in ${CASES} generated cases, but for what docs/differences.md lists`, async context => {
-    for (const oracle of ORACLES) {
-      const missing = await availability(oracle);
-      if (missing !== undefined) context.skip(`${oracle} cannot run here: ${missing}`);
-    }
+    await requireOracles(context, ORACLES);
     const summary = await runSuite({
       seed: SEED,
       indexes: indexesOf(SEED, CASES, ''),
       engines: engines.map(({ name }) => name),
       oracles: ORACLES,
       jobs: 2,
-      worker: compile(),
+      worker: new URL('worker.js', compile('oracle')),
     });
     expect(summary.cases).toBe(CASES);
     if (summary.open.size > 0) expect.fail(summaryText(SEED, summary, 0));
@@ -75,7 +59,7 @@ describe('startup32, QEMU and Bochs', () => {
 });
 
 describe('docs/differences.md', () => {
-  it('is made from the list', () => {
+  it('is what npm run docs makes of the list', () => {
     expect(readFileSync('docs/differences.md', 'utf8')).toBe(differencesPage());
   });
 

@@ -13,26 +13,26 @@ const bytesText = (bytes: Uint8Array): string =>
 
 /** Writes are code, and everything else. */
 function listingOf(oracleCase: OracleCase): string[] {
-  const { eip, selectors, writes, mode } = oracleCase;
-  const start = mode === 'vm86' ? eip + selectors.cs * 16 : eip;
-  const code = writes.find(({ address, bytes }) => address <= start && start < address + bytes.length);
+  const { writes } = oracleCase;
+  // The builder writes the code last.
+  const code = writes.at(-1);
   const lines = writes
     .filter(write => write !== code)
     .map(({ address, bytes }) => `    ${hex(address)}: ${bytesText(bytes)}`);
   if (!code) return lines;
   return [
     ...lines,
-    ...disassemble(code.bytes, code.address, 'att').map(
-      line => `    ${hex(line.address)}: ${bytesText(line.bytes).padEnd(30)} ${line.text}`,
-    ),
+    ...disassemble(code.bytes, code.address, 'att')
+      .filter(({ text }) => text !== 'nop')
+      .map(line => `    ${hex(line.address)}: ${bytesText(line.bytes).padEnd(30)} ${line.text}`),
   ];
 }
 
 function stateOf(oracleCase: OracleCase): string {
-  const { mode, ring, eflags, registers, selectors, cr0, cr4, paging, ldtr } = oracleCase;
+  const { mode, ring, eflags, eip, registers, selectors, cr0, cr4, efer, paging, ldtr } = oracleCase;
   const general = GENERAL_REGISTERS.map(name => `${name}=${hex(registers[name])}`).join(' ');
   const segments = SEGMENT_NAMES.map(name => `${name}=${hex(selectors[name])}`).join(' ');
-  return `${mode} ring ${ring} iopl ${(eflags >>> 12) & 3} eflags ${hex(eflags)} cr0 ${hex(cr0)} cr4 ${hex(cr4)} paging ${paging} ldtr ${hex(ldtr)} ${general} ${segments}`;
+  return `${mode} ring ${ring} iopl ${(eflags >>> 12) & 3} eflags ${hex(eflags)} eip ${hex(eip)} cr0 ${hex(cr0)} cr4 ${hex(cr4)} efer ${hex(efer)} paging ${paging} ldtr ${hex(ldtr)} ${general} ${segments}`;
 }
 
 /** Each field in which any two results differ, side by side. */

@@ -17,6 +17,8 @@ export interface SuiteOptions {
   readonly jobs: number;
   /** `worker.ts` as JavaScript. */
   readonly worker: string | URL;
+  /** Default: {@link generateCase}. The worker makes its own. */
+  readonly caseAt?: (seed: number, index: number) => OracleCase;
   readonly onBatch?: (summary: Summary) => void;
   readonly onCase?: (run: CaseRun) => void;
 }
@@ -46,9 +48,10 @@ export async function runSuite(options: SuiteOptions): Promise<Summary> {
 
 async function runBatch(options: SuiteOptions, indexes: readonly number[], summary: Summary): Promise<void> {
   const { seed, engines, oracles, worker } = options;
-  const cases = indexes.map(index => generateCase(seed, index));
+  const caseAt = options.caseAt ?? generateCase;
+  const cases = indexes.map(index => caseAt(seed, index));
   const byEngine = new Map<EngineName, ReadonlyMap<number, CaseResult>>();
-  const byOracle = new Map<Oracle, readonly CaseResult[]>();
+  const byOracle = new Map<Oracle, ReadonlyMap<OracleCase, CaseResult>>();
   const work = [
     ...oracles.map(oracle => async () => void byOracle.set(oracle, await oracleResults(oracle, cases))),
     ...engines.map(engine => async () => {
@@ -58,11 +61,13 @@ async function runBatch(options: SuiteOptions, indexes: readonly number[], summa
   await Promise.all(Array.from({ length: options.jobs }, () => lane(work)));
   for (const [place, index] of indexes.entries()) {
     const missing: CaseResult = { failure: 'error', detail: 'no result' };
+    const oracleCase = cases[place] as OracleCase;
+    const able = oracles.filter(oracle => !oracleCase.without.includes(oracle));
     const run: CaseRun = {
       index,
-      oracleCase: cases[place] as OracleCase,
+      oracleCase,
       engines: new Map(engines.map(engine => [engine, byEngine.get(engine)?.get(index) ?? missing])),
-      oracles: new Map(oracles.map(oracle => [oracle, byOracle.get(oracle)?.[place] ?? missing])),
+      oracles: new Map(able.map(oracle => [oracle, byOracle.get(oracle)?.get(oracleCase) ?? missing])),
     };
     summary.add(run);
     options.onCase?.(run);
@@ -73,7 +78,16 @@ async function lane(work: (() => Promise<void>)[]): Promise<void> {
   for (let next = work.shift(); next; next = work.shift()) await next();
 }
 
-async function oracleResults(oracle: Oracle, cases: readonly OracleCase[]): Promise<CaseResult[]> {
+async function oracleResults(
+  oracle: Oracle,
+  all: readonly OracleCase[],
+): Promise<ReadonlyMap<OracleCase, CaseResult>> {
+  const cases = all.filter(({ without }) => !without.includes(oracle));
   const results = await runCases(oracle, cases);
-  return results.map(result => ('wedged' in result ? { failure: 'wedged', detail: result.wedged } : result));
+  return new Map(
+    results.map((result, place) => [
+      cases[place] as OracleCase,
+      'wedged' in result ? { failure: 'wedged', detail: result.wedged } : result,
+    ]),
+  );
 }

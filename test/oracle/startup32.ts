@@ -1,8 +1,11 @@
 /** Runs a case in startup32's Machine, and says what a CPU's handler would have found: the same as the boot image does. */
-import { CPU_MODELS } from '../../emulator/cpu-models.ts';
-import { GENERAL_REGISTERS, type GeneralRegister } from '../../emulator/cpu-state.ts';
-import type { EntryState, MemoryRegion, SegmentEntry } from '../../emulator/entry-state.ts';
+import { type CpuModel, findCpuModel } from '../../emulator/cpu-models/index.ts';
+import { GENERAL_REGISTERS, type GeneralRegister, linearEip } from '../../emulator/cpu-state.ts';
+import { decodeInstruction } from '../../emulator/decode/instruction.ts';
+import type { Effect } from '../../emulator/effect.ts';
+import type { EntryState, MemoryRegion, Platform, SegmentEntry } from '../../emulator/entry-state.ts';
 import { Machine } from '../../emulator/machine.ts';
+import { walk } from '../../emulator/paging.ts';
 import type { RunOptions } from '../../emulator/run-options.ts';
 import {
   decodeDescriptor,
@@ -10,6 +13,8 @@ import {
   SEGMENT_NAMES,
   type SegmentName,
 } from '../../emulator/segmentation.ts';
+import { deliver } from '../../emulator/sensitive/delivery.ts';
+import { MsrFile, privilegeState, type Situation } from '../../emulator/sensitive/index.ts';
 import type { Stop } from '../../emulator/stop.ts';
 import type { HostMemory, UnicornLibrary } from '../../emulator/unicorn/api.ts';
 import {
@@ -34,6 +39,7 @@ import {
   LDT,
   type OracleCase,
   type Outcome,
+  RUNNER_CODE,
   STACK,
   STACK_SIZE,
   TSS_SELECTOR,
@@ -41,6 +47,8 @@ import {
 import type { CaseResult, Failure } from './result.ts';
 
 const MEMORY = 0x100000;
+/** Has what the models of the other CPUs have, and a case may use. */
+const CPU_MODEL = 'i686-umip';
 /** No case is longer than a few dozen instructions. */
 const INSTRUCTIONS = 4000;
 const CR0_PE_ET = 0x11;
@@ -49,6 +57,10 @@ const CR4_PAE = 0x20;
 const FLAG_RF = 0x10000;
 const ACCESSED = 0x1;
 const TYPE_BUSY = 0x2;
+const TASK_GATE = 0x5;
+/** A handler may end in another INT n. */
+const MOST_HANDLERS = 8;
+const PLATFORM: Platform = { hypervisor: 'none', hypercallVectors: [END_VECTOR], cpuModel: CPU_MODEL };
 const PAGE_FAULT = 14;
 
 /** Runs cases one after the other on one engine. */
@@ -68,14 +80,24 @@ export class Startup32 {
     this.#library = { name, version, capabilities, open: () => library.open(), allocate };
   }
 
+  #memory(): Uint8Array {
+    if (!this.#allocated) throw new Error('the machine has no memory');
+    return this.#allocated.bytes();
+  }
+
   run(oracleCase: OracleCase, options: RunOptions = {}): CaseResult {
     this.#allocated = undefined;
     let machine: Machine | undefined;
     try {
       machine = Machine.open(this.#library, entryOf(oracleCase));
-      const stop = machine.run({ instructions: INSTRUCTIONS, stopOn: 'fault', ...options });
-      const memory = (this.#allocated as HostMemory | undefined)?.bytes();
-      if (!memory) throw new Error('the machine has no memory');
+      let stop = machine.run({ instructions: INSTRUCTIONS, stopOn: 'fault', ...options });
+      for (let handlers = 0; handlers < MOST_HANDLERS; handlers++) {
+        const effect = toOwnHandler(stop, this.#memory());
+        if (!effect) break;
+        machine.answer({ type: 'delivered', effect });
+        stop = machine.run({ instructions: INSTRUCTIONS, stopOn: 'fault', ...options });
+      }
+      const memory = this.#memory();
       return outcomeOf(stop, memory, oracleCase);
     } catch (error) {
       return { failure: 'error', detail: error instanceof Error ? error.message : String(error) };
@@ -83,6 +105,42 @@ export class Startup32 {
       machine?.close();
     }
   }
+}
+
+/**
+ * Where INT n leads to, when that is no handler of the template: the Machine stops there, because what follows is the
+ * business of whoever owns the IDT. Here that is the case.
+ */
+function toOwnHandler(stop: Stop, memory: Uint8Array): Effect | undefined {
+  if (stop.kind !== 'software-interrupt' || !stop.exception || !stop.instruction) return undefined;
+  const { cpu, exception, instruction } = stop;
+  if (exception.errorCode !== undefined) return undefined;
+  const view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
+  const physical = (address: number): number | undefined =>
+    address + 4 <= memory.length ? view.getUint32(address, true) : undefined;
+  const read = (linear: number, size: number): Uint8Array =>
+    Uint8Array.from({ length: size }, (_, i) => {
+      const at = walk((linear + i) >>> 0, cpu.control, physical).physical;
+      return (at === undefined ? undefined : memory[at]) ?? 0;
+    });
+  const gate = new DataView(read(cpu.idtr.base + 8 * exception.vector, 8).buffer);
+  const isTask = (gate.getUint8(5) & 0x1f) === TASK_GATE;
+  if (!isTask && gate.getUint16(2, true) >>> 2 === RUNNER_CODE >>> 2) return undefined;
+  const state = privilegeState(cpu);
+  const situation: Situation = {
+    instruction: decodeInstruction(instruction.bytes, linearEip(cpu), state.bits, cpu.registers),
+    bytes: instruction.bytes,
+    cpu,
+    state,
+    platform: PLATFORM,
+    model: findCpuModel(CPU_MODEL) as CpuModel,
+    read,
+    tsc: () => 0n,
+    random: () => 0,
+    msrs: new MsrFile(),
+  };
+  const returnEip = (cpu.eip + instruction.bytes.length) >>> 0;
+  return deliver(situation, { vector: exception.vector, software: true, returnEip });
 }
 
 /** The segment register as it is after a load of `selector`. */
@@ -119,8 +177,6 @@ export function entryOf(oracleCase: OracleCase): EntryState {
       ? (registers.esp & 0xffff) | (RUNNER_STACK_TOP & 0xffff0000)
       : registers.esp;
   const segment = (name: SegmentName): SegmentEntry => segmentOf(view, selectors[name], mode);
-  const [model] = CPU_MODELS;
-  if (!model) throw new Error('there is no CPU model');
   return {
     protocol: 'oracle',
     knobs: {},
@@ -150,12 +206,12 @@ export function entryOf(oracleCase: OracleCase): EntryState {
       cr2: 0,
       cr3: cr3Of(paging),
       cr4: cr4 | (paging === 'pae' ? CR4_PAE : 0),
-      efer: 0,
+      efer: oracleCase.efer,
     },
     paging: { mode: paging, mappings: [] },
     banks: [{ name: 'RAM', start: 0, size: MEMORY, kind: 'ram' }],
     regions: [region('vectors', 0, realModeVectors()), region('arena', ARENA, arena)],
-    platform: { hypervisor: 'none', hypercallVectors: [END_VECTOR], cpuModel: model.name },
+    platform: PLATFORM,
   };
 }
 

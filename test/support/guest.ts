@@ -1,5 +1,5 @@
 /** Tiny guests: an EntryState from a few bytes of code, so that a test can say what runs, byte for byte. */
-import { CPU_MODELS } from '../../emulator/cpu-models.ts';
+import { CPU_MODELS } from '../../emulator/cpu-models/index.ts';
 import { GENERAL_REGISTERS, type GeneralRegister, type Ring } from '../../emulator/cpu-state.ts';
 import {
   type EntryState,

@@ -1,8 +1,8 @@
 /** A Situation for tests of evaluators: a flat ring-1 guest at 0x100000 with 64 KiB of memory from 0, changed as wanted. */
-import { CPU_MODELS } from '../../emulator/cpu-models.ts';
+import { CPU_MODELS } from '../../emulator/cpu-models/index.ts';
 import type { CpuState, Ring } from '../../emulator/cpu-state.ts';
+import { decodeInstruction } from '../../emulator/decode/instruction.ts';
 import type { Platform } from '../../emulator/entry-state.ts';
-import { decodeInstruction } from '../../emulator/instructions.ts';
 import { encodeDescriptor, flatCode, flatData } from '../../emulator/segmentation.ts';
 import { MsrFile, privilegeState, type Situation } from '../../emulator/sensitive/index.ts';
 

@@ -5,7 +5,7 @@ import type { EntryState, SegmentEntry } from '../../emulator/entry-state.ts';
 import { flatCode, flatData, type SegmentRegister } from '../../emulator/segmentation.ts';
 import type { Near, Stop, StopCommon, StopKind, StopOf } from '../../emulator/stop.ts';
 import type { ElfImage } from '../../src/kernel-image/kernel-image.ts';
-import type { ReportContext } from '../../src/report/json.ts';
+import type { ReportContext } from '../../src/report/stop/json.ts';
 
 /** Bytes from a listing: `bytes('fc fa')`. */
 export const bytes = (hex: string): Uint8Array =>

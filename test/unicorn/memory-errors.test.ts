@@ -65,6 +65,13 @@ describeEachEngine('accesses to physical memory that is not there', engine => {
     expect(cpu.eip).toBe(CODE + 5);
   });
 
+  it('quirk memory-error-state: FNSAVE runs on to its end, and EIP is behind it', async () => {
+    using cpu = new Cpu(await engine.load());
+    cpu.run([0xdd, 0x35, 0, 0, 0, 0x40]);
+    expect(cpu.invalidAccesses[0]).toMatchObject({ address: 0x40000000 });
+    expect(cpu.eip).toBe(CODE + 6);
+  });
+
   it('retry when the hook has mapped what was missing', async () => {
     const library = await engine.load();
     using cpu = new Cpu(library);

@@ -1,11 +1,10 @@
 /** What the run loop has to work around: the bare symptom, on the CPU alone. The remedies are tested in test/emulator. */
-
 import { expect, it } from 'vitest';
 import { Machine } from '../../emulator/machine.ts';
 import { REG_CR2, UC_ERR_INSN_INVALID, UC_ERR_OK } from '../../emulator/unicorn/constants.ts';
 import { describeEachEngine } from '../support/engines.ts';
 import { guestEntry, MEMORY, mapping } from '../support/guest.ts';
-import { CODE, Cpu, NOWHERE } from './cpu.ts';
+import { CODE, Cpu, NOWHERE, STACK } from './cpu.ts';
 
 /** xor %eax,%eax; sub $1,%eax: EFLAGS is 0x97 (CF PF AF SF, and bit 1). */
 const SET_FLAGS = [0x31, 0xc0, 0x83, 0xe8, 0x01];
@@ -45,12 +44,36 @@ describeEachEngine('the run loop of the bare engine', engine => {
     expect(cpu.eflags).toBe(engine.name === 'libunicorn' ? FLAGS : 0x03);
   });
 
-  it('quirk flags-before-fault: RCL in memory that faults leaves EFLAGS wrong', async () => {
+  it('quirk registers-before-fault: RCL in memory that faults leaves EFLAGS wrong', async () => {
     using cpu = new Cpu(await engine.load(), { page });
     // rcl $1,0x302000
     cpu.run([...SET_FLAGS, 0xd1, 0x15, 0, 0x20, 0x30, 0]);
     expect([cpu.vector, cpu.eip]).toEqual([14, CODE + 5]);
     expect(cpu.eflags).not.toBe(FLAGS);
+  });
+
+  it('quirk registers-before-fault: LEAVE has set ESP when it faults', async () => {
+    using cpu = new Cpu(await engine.load(), { page });
+    // mov $0x302000,%ebp; leave
+    cpu.run([0xbd, 0, 0x20, 0x30, 0, 0xc9, 0x90]);
+    expect([cpu.vector, cpu.eip]).toEqual([14, CODE + 5]);
+    const { esp } = cpu.state().registers;
+    expect(esp).toBe(engine.name === 'libunicorn' ? STACK : 0x302000);
+  });
+
+  it('quirk no-wrap: an access that crosses 4 GiB goes on at 0', async () => {
+    // The last page of linear memory is page 5; mov 0xfffffffe,%eax; mov %eax,0xfffffffd
+    const entry = guestEntry({
+      code: 'a1 fe ff ff ff a3 fd ff ff ff f4',
+      paging: '32-bit',
+      mappings: [mapping(0, 0, MEMORY), mapping(0xfffff000, 0x5000, 0x1000)],
+      contents: { 0: '33 44 55', 24573: '00 11 22' },
+    });
+    using machine = Machine.open(await engine.load(), entry);
+    expect(machine.run()).toMatchObject({ kind: 'halt', cpu: { registers: { eax: 0x44332211 } } });
+    expect([...machine.readMemory(0xfffffffd, 3), ...machine.readMemory(0, 3)]).toEqual([
+      0x11, 0x22, 0x33, 0x44, 0x44, 0x55,
+    ]);
   });
 
   it('quirk fetch-ahead: a block that runs into a page that is not there faults before its first instruction', async () => {

@@ -1,7 +1,9 @@
 /** Stops at a call out of the kernel: hypercalls and other software interrupts. */
+import { FLAG_VM } from '../../../emulator/flags.ts';
 import type { StopOf } from '../../../emulator/stop.ts';
 import { exceptionTitle } from '../exceptions.ts';
 import { hex8, hex32, hexShort } from '../hex.ts';
+import { decidingLine, unusualClaims, unusualSentence } from './deciding.ts';
 import type { Explainer, Explainers } from './scene.ts';
 
 const VIA = {
@@ -37,6 +39,20 @@ const hypercall: Explainer<'hypercall'> = (stop, scene) => {
 const FIRST_FREE_VECTOR = 32;
 
 const softwareInterrupt: Explainer<'software-interrupt'> = (stop, scene) => {
+  const rule = scene.rule('int');
+  const line = rule && (stop.cpu.eflags & FLAG_VM) !== 0 ? decidingLine(rule, stop) : undefined;
+  // In virtual-8086 mode IOPL decides, before any gate is looked at.
+  if (rule && line && stop.exception) {
+    return {
+      title: exceptionTitle(stop.exception),
+      claims: unusualClaims(line, scene, stop),
+      why: unusualSentence(rule, line, scene, stop),
+      rule,
+      line,
+      details: [],
+      facts: { rule: rule.id, vector: hex8(stop.vector) },
+    };
+  }
   const vectors = scene.entry.platform.hypercallVectors.map(hex8);
   const known =
     vectors.length === 0
@@ -54,7 +70,7 @@ const softwareInterrupt: Explainer<'software-interrupt'> = (stop, scene) => {
       `${scene.instruction} calls vector ${hex8(stop.vector)}`,
       `${scene.mnemonic} calls vector ${hex8(stop.vector)}`,
     ],
-    why: `${scene.mnemonic} goes through gate ${hex8(stop.vector)} of the IDT, whose DPL must be at least CPL (SDM vol. 3, 6.12.1.1); ${known}.`,
+    why: `${scene.mnemonic} goes through gate ${hex8(stop.vector)} of the IDT, whose DPL must be at least CPL (SDM vol. 3, 6.12.1); ${known}.`,
     details: [],
     facts: { vector: hex8(stop.vector) },
   };

@@ -1,9 +1,9 @@
 /** Stops that end a run without a trap, and the one that ends the guest. */
 import { exceptionName } from '../../../boot-protocols/exceptions.ts';
 import type { StopOf } from '../../../emulator/stop.ts';
-import { exceptionTitle } from '../exceptions.ts';
+import { exceptionTitle, NO_GATE } from '../exceptions.ts';
 import { count, hex32, hexShort } from '../hex.ts';
-import type { Explainer, Explainers } from './scene.ts';
+import type { Explainer, Explainers, Scene } from './scene.ts';
 
 const halt: Explainer<'halt'> = stop => ({
   title: 'halt',
@@ -16,13 +16,6 @@ const halt: Explainer<'halt'> = stop => ({
   details: [],
   facts: { interruptsEnabled: stop.interruptsEnabled },
 });
-
-const NO_GATE = {
-  'idt-limit': 'its gate lies beyond the IDT limit',
-  'gate-type': 'its IDT entry is no gate',
-  'gate-not-present': 'its gate is not present',
-  'gate-unreadable': 'its gate cannot be read',
-} as const satisfies Record<StopOf<'shutdown'>['reason'], string>;
 
 const shutdown: Explainer<'shutdown'> = stop => {
   const first = exceptionTitle(stop.first);
@@ -51,34 +44,49 @@ const longMode: Explainer<'long-mode'> = (stop, scene) => ({
   facts: {},
 });
 
+/** `nothing trapped before`, or how many traps of the run were answered. */
+const before = ({ answered }: Scene): string =>
+  answered === 0
+    ? 'nothing trapped before'
+    : `${count(answered, 'trap')} ${answered === 1 ? 'was' : 'were'} answered before`;
+
 const reached: Explainer<'reached'> = (stop, scene) => ({
   title: 'reached',
-  claims: [`${scene.instruction} is next; nothing trapped before`, 'nothing trapped before'],
-  why: `The run was asked to end before the instruction at ${hex32(stop.address)}, and it got there.`,
+  claims: [`${scene.instruction} is next; ${before(scene)}`, before(scene)],
+  why: `The run was asked to end before the instruction at ${hex32(stop.address)}, and it got there; ${before(scene)}.`,
   details: [],
   facts: { address: hex32(stop.address) },
 });
 
-const budget: Explainer<'budget'> = stop => ({
+const budget: Explainer<'budget'> = (stop, scene) => ({
   title: 'budget spent',
-  claims: [`nothing trapped in ${count(stop.limit, 'instruction')}`],
-  why: `The run was allowed ${count(stop.limit, 'instruction')}, and nothing trapped in them.`,
+  claims:
+    scene.answered === 0
+      ? [`nothing trapped in ${count(stop.limit, 'instruction')}`]
+      : [`${count(stop.limit, 'instruction')} allowed; ${before(scene)}`, before(scene)],
+  why:
+    scene.answered === 0
+      ? `The run was allowed ${count(stop.limit, 'instruction')}, and nothing trapped in them.`
+      : `The run was allowed ${count(stop.limit, 'instruction')}, and they are spent; ${before(scene)}.`,
   details: [],
   facts: { limit: stop.limit },
 });
 
-const timeout: Explainer<'timeout'> = stop => ({
+const timeout: Explainer<'timeout'> = (stop, scene) => ({
   title: 'time spent',
-  claims: [`nothing trapped in ${stop.milliseconds} ms`],
-  why: `The run was allowed ${stop.milliseconds} ms of wall-clock time, and nothing trapped in it. Where it ends differs from run to run; an instruction budget (-n) is exact.`,
+  claims:
+    scene.answered === 0
+      ? [`nothing trapped in ${stop.milliseconds} ms`]
+      : [`${stop.milliseconds} ms allowed; ${before(scene)}`, before(scene)],
+  why: `The run was allowed ${stop.milliseconds} ms of wall-clock time, and ${scene.answered === 0 ? 'nothing trapped in it' : `it is spent; ${before(scene)}`}. Where it ends differs from run to run; an instruction budget (-n) is exact.`,
   details: [],
   facts: { milliseconds: stop.milliseconds },
 });
 
-const interrupted: Explainer<'interrupted'> = () => ({
+const interrupted: Explainer<'interrupted'> = (_stop, scene) => ({
   title: 'interrupted',
-  claims: ['the run was cancelled; nothing trapped before', 'the run was cancelled'],
-  why: 'Ctrl-C, or an abort signal, ended the run. The kernel itself was fine up to here.',
+  claims: [`the run was cancelled; ${before(scene)}`, 'the run was cancelled'],
+  why: `Ctrl-C, or an abort signal, ended the run. ${scene.answered === 0 ? 'The kernel itself was fine up to here.' : `In it ${before(scene)}.`}`,
   details: [],
   facts: {},
 });
@@ -87,15 +95,26 @@ const ENGINE_LIMITS = {
   'paging-not-identity':
     'The kernel has page tables that map an address to another one, and this engine always goes to physical = linear. Going on would touch the wrong memory.',
   'real-mode': 'The kernel has left protected mode, and only 32-bit protected mode is run here.',
+  'hardware-breakpoint':
+    'The kernel arms a debug register. The engines do not raise #DB at it as a CPU does, so going on would not show what the kernel does.',
   'unexpected-error': 'The emulator reported an error that no rule of this CPU explains.',
   'no-progress': 'The emulator came back again and again without running an instruction.',
+} as const satisfies Record<StopOf<'engine-limit'>['limit'], string>;
+
+/** For a headline that has no room for more. */
+const LIMITS_IN_SHORT = {
+  'paging-not-identity': 'page tables that are not 1:1',
+  'real-mode': 'real mode',
+  'hardware-breakpoint': 'a hardware breakpoint',
+  'unexpected-error': 'an unexpected error',
+  'no-progress': 'no instruction gets done',
 } as const satisfies Record<StopOf<'engine-limit'>['limit'], string>;
 
 const engineLimit: Explainer<'engine-limit'> = stop => ({
   title: 'engine limit',
   claims: [
     `the emulator cannot follow the kernel: ${stop.detail}`,
-    `the emulator cannot go on (${stop.limit})`,
+    `the emulator cannot go on: ${LIMITS_IN_SHORT[stop.limit]}`,
   ],
   why: `${ENGINE_LIMITS[stop.limit]} This says nothing about the kernel.`,
   details: [stop.detail],

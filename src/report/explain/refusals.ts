@@ -1,8 +1,9 @@
 /** What the CPU refuses in an instruction that it raises an exception for by its operands: decoded from the Stop. */
-import { decoded } from '../../../boot-protocols/reactions.ts';
-import { CPU_MODELS, findCpuModel } from '../../../emulator/cpu-models.ts';
-import type { DecodedInstruction } from '../../../emulator/instructions.ts';
-import { CR0_PE, CR0_PG } from '../../../emulator/paging.ts';
+import { decode } from '../../../boot-protocols/hosts/instruction.ts';
+import { CR0_PE, CR0_PG } from '../../../emulator/control-bits.ts';
+import { CPU_MODELS, findCpuModel } from '../../../emulator/cpu-models/index.ts';
+import type { DecodedInstruction } from '../../../emulator/decode/instruction.ts';
+import { FLAG_NT, FLAG_TF } from '../../../emulator/flags.ts';
 import { CR0_CD, CR0_NW } from '../../../emulator/sensitive/control-registers.ts';
 import { MSR_EFER } from '../../../emulator/sensitive/efer.ts';
 import type { StopOf } from '../../../emulator/stop.ts';
@@ -11,6 +12,8 @@ import { hex32, hexShort } from '../hex.ts';
 export interface Refusal {
   /** Continues `mov %eax,%cr0: `. */
   readonly claim: string;
+  /** The claim stands for itself: it is not about the instruction shown. */
+  readonly alone?: true;
   readonly why: string;
 }
 
@@ -20,7 +23,7 @@ const CR0 = 0;
 const CR4 = 4;
 
 /** Sizes and types of vectors: SDM vol. 3, table 6-1. */
-const VECTOR = { divide: 0, bound: 5, invalidTss: 10, generalProtection: 13 } as const;
+const VECTOR = { divide: 0, debug: 1, bound: 5, invalidTss: 10, generalProtection: 13 } as const;
 
 const toControlRegister = (
   stop: StopOf<'exception'>,
@@ -83,7 +86,28 @@ const BY_MNEMONIC: Readonly<Record<string, Refused>> = {
   ltr: loadTask,
 };
 
-const FLAG_NT = 1 << 14;
+/** SDM vol. 3, table 17-2: what raises #DB, by what shows in a Stop. */
+function debugException({ cpu }: StopOf<'exception'>, instruction: DecodedInstruction | undefined): Refusal {
+  const { sensitivity } = instruction ?? {};
+  if (sensitivity?.type === 'rule' && /^mov-(to|from)-dr$/.test(sensitivity.rule)) {
+    return {
+      claim: 'DR7.GD guards the debug registers',
+      why: 'DR7.GD (bit 13) is set: every MOV to or from a debug register raises #DB before it is done, and the CPU sets DR6.BD and clears GD for the handler (SDM vol. 3, 17.2.4 and 17.3.1.3).',
+    };
+  }
+  if ((cpu.eflags & FLAG_TF) !== 0) {
+    return {
+      claim: 'single step: EFLAGS.TF traps after each instruction',
+      alone: true,
+      why: `EFLAGS.TF is set (EFLAGS is ${hex32(cpu.eflags)}): the CPU raises #DB after each instruction, and this one after the instruction before the one shown, which has not run yet (SDM vol. 3, 17.3.1.4).`,
+    };
+  }
+  return {
+    claim: 'a breakpoint or a debug trap',
+    alone: true,
+    why: 'TF is clear, so this is a breakpoint of DR0 to DR3, the T bit of a TSS or INT1; DR6 says which (SDM vol. 3, 17.2.3 and table 17-2).',
+  };
+}
 
 function invalidTss(stop: StopOf<'exception'>): Refusal {
   return (stop.cpu.eflags & FLAG_NT) !== 0
@@ -106,13 +130,15 @@ const reservedCr4 = (cpuModel: string): number => ~((findCpuModel(cpuModel) ?? C
  * @param cpuModel its name
  */
 export function refusalOf(stop: StopOf<'exception'>, cpuModel: string): Refusal | undefined {
-  const instruction = decoded(stop);
+  const instruction = decode(stop);
   switch (stop.exception?.vector) {
     case VECTOR.divide:
       return {
         claim: 'the divisor is 0, or the quotient does not fit',
         why: 'DIV and IDIV raise #DE for a divisor of 0 and for a quotient that is too large for its register, AAM for an operand of 0 (SDM vol. 3, 6.15, interrupt 0).',
       };
+    case VECTOR.debug:
+      return debugException(stop, instruction);
     case VECTOR.bound:
       return {
         claim: 'the index is outside its bounds',

@@ -1,10 +1,9 @@
 /** What an explanation is made from and what it is. */
 import type { EntryState } from '../../../emulator/entry-state.ts';
-import type { PrivilegeRule } from '../../../emulator/privilege/index.ts';
+import type { PrivilegeRule, RuleResult } from '../../../emulator/privilege/index.ts';
 import type { StopKind, StopOf } from '../../../emulator/stop.ts';
 import type { Names } from '../names.ts';
-import type { FlagReport } from '../observation-report.ts';
-import type { Facts } from '../stop-report.ts';
+import type { Facts, FlagReport } from '../parts.ts';
 
 /** The stop's surroundings, computed once. */
 export interface Scene {
@@ -16,6 +15,8 @@ export interface Scene {
   readonly instruction: string;
   /** Its first word, e.g. `mov`. */
   readonly mnemonic: string;
+  /** Traps that were answered before, in a run through all of them. */
+  readonly answered: number;
   /** The rule by its id, where the table has it. */
   rule(id: string): PrivilegeRule | undefined;
   hypercallName(number: number): string | undefined;
@@ -28,6 +29,8 @@ export interface Explanation {
   readonly claims: readonly string[];
   readonly why: string;
   readonly rule?: PrivilegeRule;
+  /** The line of its table that decided, where one did. */
+  readonly line?: RuleResult;
   readonly details: readonly string[];
   readonly facts: Facts;
   /** POPF and IRET: flags that are asked to change, or that are not what was asked. */

@@ -1,9 +1,9 @@
 /** Stops about segments: loads that fail, and accesses through a segment that does not allow them. */
 import { type Descriptor, selectorRpl } from '../../../emulator/segmentation.ts';
 import type { SegmentLoadProblem, StopOf } from '../../../emulator/stop.ts';
+import { descriptorInWords, selectorInWords, tableOf } from '../descriptor.ts';
 import { exceptionTitle } from '../exceptions.ts';
 import { hex16, hex32, hexShort } from '../hex.ts';
-import { descriptorInWords, selectorInWords, tableOf } from './descriptor.ts';
 import type { Explainer, Explainers, Scene } from './scene.ts';
 
 type Load = StopOf<'segment-load'>;
@@ -12,7 +12,7 @@ type SegmentAccess = StopOf<'segment-access'>;
 const descriptorDetail = (d: Descriptor): string => `descriptor: ${descriptorInWords(d)}`;
 
 interface Problem {
-  /** Continues `loading ds with 0x0018: `. */
+  /** Continues `loading ds with selector 0x0018: `. */
   readonly claim: string;
   readonly why: string;
 }
@@ -117,6 +117,18 @@ const LOAD_PROBLEMS: { readonly [K in SegmentLoadProblem]: (stop: Load, scene: S
   }),
 };
 
+/** For a headline that has no room for more. */
+const LOADS_IN_SHORT: Readonly<Record<SegmentLoadProblem, string>> = {
+  'no-gdt': 'there is no GDT',
+  null: 'it is null',
+  limit: 'it is beyond the limit',
+  'not-present': 'not present',
+  type: 'the wrong type',
+  privilege: 'the wrong DPL',
+  rpl: 'the wrong RPL',
+  'no-ldt': 'there is no LDT',
+};
+
 const segmentLoad: Explainer<'segment-load'> = (stop, scene) => {
   const { claim, why } = LOAD_PROBLEMS[stop.problem](stop, scene);
   const selector = hex16(stop.selector);
@@ -124,8 +136,7 @@ const segmentLoad: Explainer<'segment-load'> = (stop, scene) => {
     title: stop.exception ? exceptionTitle(stop.exception) : 'segment load',
     claims: [
       `loading ${stop.register} with selector ${selector}: ${claim}`,
-      `${stop.register} := ${selector}: ${claim}`,
-      `${stop.register} := ${selector} (${stop.problem})`,
+      `loading ${stop.register} with selector ${selector}: ${LOADS_IN_SHORT[stop.problem]}`,
     ],
     why,
     details: [
@@ -170,6 +181,15 @@ const ACCESS_PROBLEMS: { readonly [K in SegmentAccess['problem']]: AccessProblem
   },
 };
 
+/** For a headline that has no room for more. */
+const ACCESSES_IN_SHORT: Readonly<Record<SegmentAccess['problem'], string>> = {
+  null: 'a null selector',
+  limit: 'beyond the limit',
+  'read-only': 'not writable',
+  'execute-only': 'execute-only code',
+  'not-present': 'not present',
+};
+
 const segmentAccess: Explainer<'segment-access'> = (stop, scene) => {
   const problem = ACCESS_PROBLEMS[stop.problem];
   const claim = problem.claim(stop);
@@ -179,7 +199,7 @@ const segmentAccess: Explainer<'segment-access'> = (stop, scene) => {
     claims: [
       `${stop.size}-byte ${stop.access} at ${target}: ${claim}`,
       `${stop.access} at ${target}: ${claim}`,
-      `${stop.access} at ${target} (${stop.problem})`,
+      `${stop.access} at ${target}: ${ACCESSES_IN_SHORT[stop.problem]}`,
     ],
     why: `${problem.why} Started by ${scene.entry.protocol}, the kernel found ${stop.register}=${hex16(scene.entry.segments[stop.register].selector)}.`,
     details: stop.descriptor ? [descriptorDetail(stop.descriptor)] : [],

@@ -1,6 +1,7 @@
 /** The stop at a silent instruction: nothing faults, and the kernel is shown or given something else. */
-import type { Sight } from '../../../emulator/observation.ts';
-import { sightReport } from '../sights.ts';
+import type { Sight } from '../../../emulator/observe/observation.ts';
+import { sightReport } from '../observations/sights.ts';
+import { decidingLine } from './deciding.ts';
 import { type Explainer, type Explainers, whoRuns } from './scene.ts';
 
 /** What an instruction does with what it shows. */
@@ -13,6 +14,7 @@ const VERBS: Readonly<Partial<Record<Sight['what'], string>>> = {
 
 const sensitive: Explainer<'sensitive'> = (stop, scene) => {
   const rule = scene.rule(stop.rule);
+  const line = rule && decidingLine(rule, stop);
   const { instruction, mnemonic, cpl } = scene;
   const saw = sightReport(stop.saw);
   const bare = sightReport(stop.bare);
@@ -34,6 +36,7 @@ const sensitive: Explainer<'sensitive'> = (stop, scene) => {
       `in ring 0, as a PC boot loader starts a kernel, ${stop.differs ? `it ${verb} ${bare.text}` : 'it does the same'}.` +
       (rule ? ` ${rule.reason} (${rule.citation})` : ''),
     ...(rule && { rule }),
+    ...(line && { line }),
     details: [],
     facts: { rule: stop.rule, saw: saw.text, bare: bare.text, differs: stop.differs },
   };

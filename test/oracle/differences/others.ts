@@ -2,12 +2,14 @@
 import { END_VECTOR } from '../case.ts';
 import {
   CR4_DE,
+  GENERAL_PROTECTION,
   INVALID_OPCODE,
   isInNewTask,
   type KnownDifference,
   NOT_AVAILABLE,
   onlyIn,
   outcomes,
+  PAGE_FAULT,
   STACK_FAULT,
   TRANSFERS,
   topicIs,
@@ -15,6 +17,19 @@ import {
 } from './situation.ts';
 
 export const OTHERS: readonly KnownDifference[] = [
+  {
+    id: 'call-order',
+    title: 'A near CALL whose target is beyond the limit and whose return address cannot be pushed',
+    manual:
+      'The target is checked first: #GP(0) (SDM vol. 2, CALL, near relative call and near absolute call).',
+    does: {
+      startup32: '#GP(0)',
+      bochs: 'pushes first: #SS(0) or #PF',
+      qemu: 'pushes first, and never checks the target: #PF, or no fault at all',
+    },
+    wrong: ['qemu', 'bochs'],
+    matches: s => vectorOf(s.ours) === GENERAL_PROTECTION && s.oracleCase.topic === 'cs-limit/call',
+  },
   {
     id: 'bochs-writes-before-fault',
     title: 'An instruction with several stores (SGDT, PUSHA, a call gate ...) whose later part faults',
@@ -40,9 +55,9 @@ export const OTHERS: readonly KnownDifference[] = [
     id: 'dr4-privilege',
     title: 'MOV to or from DR4 or DR5 with CR4.DE = 1 outside ring 0',
     manual:
-      'Both #UD (CR4.DE = 1) and #GP(0) (CPL > 0) apply; the order is not given (SDM vol. 2, MOV—Move to/from Debug Registers).',
+      '#UD: with CR4.DE = 1 there are no such registers (SDM vol. 3, 17.2.2); undefined opcodes come before privilege checks (table 6-2).',
     does: { startup32: '#UD', bochs: '#UD', qemu: '#GP(0)' },
-    wrong: [],
+    wrong: ['qemu'],
     matches: s =>
       s.oracleCase.ring !== 0 &&
       (s.oracleCase.cr4 & CR4_DE) !== 0 &&
@@ -66,7 +81,8 @@ export const OTHERS: readonly KnownDifference[] = [
       topicIs(/(push|pop)-segment/)(s) &&
       (vectorOf(s.ours) === END_VECTOR
         ? onlyIn(s.fields, ['data', 'stack'])
-        : vectorOf(s.ours) === STACK_FAULT && vectorOf(s.theirs) === END_VECTOR),
+        : vectorOf(s.ours) === STACK_FAULT &&
+          (vectorOf(s.theirs) === END_VECTOR || vectorOf(s.theirs) === PAGE_FAULT)),
   },
   {
     id: 'bochs-task-switch-stack',
@@ -84,11 +100,11 @@ export const OTHERS: readonly KnownDifference[] = [
   },
   {
     id: 'sse-ud-or-nm',
-    title: 'MMX and SSE instructions with both CR0.TS and CR0.EM, or CR0.TS and no CR4.OSFXSR',
+    title: 'MMX and SSE instructions with both CR0.TS and CR0.EM, and SSE ones with CR0.TS and no CR4.OSFXSR',
     manual:
-      '#UD and #NM both apply; both are faults of decoding, and the order in that class is not given (SDM vol. 3, table 6-2).',
+      '#UD, whatever TS is: #NM only with EM = 0 and, for SSE, OSFXSR = 1 (SDM vol. 3, table 12-1 for MMX, table 13-1 for SSE).',
     does: { startup32: '#UD', bochs: '#UD', qemu: '#NM' },
-    wrong: [],
+    wrong: ['qemu'],
     matches: s =>
       s.oracle === 'qemu' &&
       vectorOf(s.ours) === INVALID_OPCODE &&
@@ -104,22 +120,5 @@ export const OTHERS: readonly KnownDifference[] = [
     wrong: [],
     matches: s =>
       s.oracle === 'qemu' && s.confirmed && onlyIn(s.fields, ['esi']) && s.oracleCase.topic === 'wrmsr',
-  },
-  {
-    id: 'unicorn-js-dr4',
-    title: 'MOV to or from DR4 or DR5 in ring 0 with CR4.DE = 0, on unicorn.js',
-    manual: 'They are DR6 and DR7 (SDM vol. 3, 17.2.2).',
-    does: {
-      startup32: '#UD on unicorn.js, which has no such alias; as the manual says on libunicorn',
-      qemu: 'as the manual says',
-      bochs: 'as the manual says',
-    },
-    wrong: ['startup32'],
-    matches: s =>
-      s.oracleCase.ring === 0 &&
-      (s.oracleCase.cr4 & CR4_DE) === 0 &&
-      vectorOf(s.ours) === INVALID_OPCODE &&
-      vectorOf(s.theirs) === END_VECTOR &&
-      topicIs(/^mov-(to|from)-dr[45]$/)(s),
   },
 ];

@@ -47,9 +47,47 @@ export const QEMU_INSTRUCTIONS: readonly KnownDifference[] = [
       s.oracle === 'qemu' && vectorOf(s.theirs) === INVALID_OPCODE && s.oracleCase.topic === 'int1',
   },
   {
+    id: 'qemu-virtual-interrupt',
+    title: 'VIF and VIP both set, in virtual-8086 mode with CR4.VME or at CPL 3 with CR4.PVI',
+    manual: '#GP(0) before the next instruction (SDM vol. 3, 20.3.2 and 20.4).',
+    does: { startup32: '#GP(0)', bochs: '#GP(0)', qemu: 'goes on: it has neither VME nor PVI' },
+    wrong: ['qemu'],
+    matches: s =>
+      s.oracle === 'qemu' &&
+      s.confirmed &&
+      (s.oracleCase.eflags & VIF_VIP) === VIF_VIP &&
+      (s.oracleCase.cr4 & (CR4_VME | CR4_PVI)) !== 0 &&
+      vectorOf(s.ours) === GENERAL_PROTECTION,
+  },
+  {
+    id: 'qemu-rdpmc',
+    title: 'RDPMC that the privilege rules allow',
+    manual:
+      'The counter, or #GP(0) for one that the CPU does not have (SDM vol. 2, RDPMC). What a counter holds is not compared.',
+    does: { startup32: 'a counter of 0, or #GP(0)', bochs: 'a counter of 0, or #GP(0)', qemu: '#UD' },
+    wrong: ['qemu'],
+    matches: s =>
+      s.oracle === 'qemu' &&
+      s.confirmed &&
+      vectorOf(s.theirs) === INVALID_OPCODE &&
+      s.oracleCase.topic === 'rdpmc',
+  },
+  {
+    id: 'qemu-efer',
+    title: 'WRMSR to IA32_EFER with a reserved bit',
+    manual: '#GP(0) (SDM vol. 2, WRMSR).',
+    does: { startup32: '#GP(0)', bochs: '#GP(0)', qemu: 'leaves the bit as it is' },
+    wrong: ['qemu'],
+    matches: s =>
+      s.oracle === 'qemu' &&
+      s.confirmed &&
+      vectorOf(s.ours) === GENERAL_PROTECTION &&
+      s.oracleCase.topic === 'wrmsr/efer',
+  },
+  {
     id: 'qemu-pvi',
     title: 'CLI and STI at CPL 3 with IOPL < 3 and CR4.PVI = 1',
-    manual: 'They clear and set VIF; STI with VIP is a #GP(0) (SDM vol. 3, 21.4; vol. 2, CLI, STI).',
+    manual: 'They clear and set VIF; STI with VIP is a #GP(0) (SDM vol. 3, 20.4; vol. 2, CLI, STI).',
     does: { startup32: 'as the manual says', bochs: 'as the manual says', qemu: '#GP(0)' },
     wrong: ['qemu'],
     matches: s =>
@@ -109,7 +147,7 @@ export const QEMU_INSTRUCTIONS: readonly KnownDifference[] = [
   {
     id: 'qemu-vme',
     title: 'CLI, STI, PUSHF, POPF, INT n and IRET in virtual-8086 mode with IOPL < 3 and CR4.VME = 1',
-    manual: 'With 16-bit operands they act on VIF instead of IF and do not fault (SDM vol. 3, 21.3).',
+    manual: 'With 16-bit operands they act on VIF instead of IF and do not fault (SDM vol. 3, 20.3).',
     does: { startup32: 'as the manual says', bochs: 'as the manual says', qemu: '#GP(0), as without VME' },
     wrong: ['qemu'],
     matches: s =>

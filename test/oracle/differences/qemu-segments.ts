@@ -4,16 +4,20 @@ import { isOutcome } from '../result.ts';
 import {
   ACCESSES,
   GENERAL_PROTECTION,
+  hasNarrowGate,
   isInNewTask,
   type KnownDifference,
   NOT_PRESENT,
   onlyIn,
   outcomes,
+  PAGE_FAULT,
   STACK_FAULT,
   TRANSFERS,
   topicIs,
   vectorOf,
 } from './situation.ts';
+
+const GENERAL = ['eax', 'ecx', 'edx', 'ebx', 'esp', 'ebp', 'esi', 'edi'];
 
 export const QEMU_SEGMENTS: readonly KnownDifference[] = [
   {
@@ -37,6 +41,39 @@ export const QEMU_SEGMENTS: readonly KnownDifference[] = [
       topicIs(ACCESSES)(s),
   },
   {
+    id: 'qemu-narrow-gate',
+    title: 'A 16-bit call, interrupt or trap gate whose last word is not 0',
+    manual: 'The offset of a 16-bit gate has 16 bits; the word is reserved (SDM vol. 3, 21.4 and 6.11).',
+    does: { startup32: 'takes 16 bits', bochs: 'takes 16 bits', qemu: 'takes 32 bits' },
+    wrong: ['qemu'],
+    matches: s =>
+      s.oracle === 'qemu' &&
+      s.confirmed &&
+      hasNarrowGate(s.oracleCase) &&
+      topicIs(/^(far-(call|jmp)\/gate-16|int\/(vm86-)?handler-16)$/)(s),
+  },
+  {
+    id: 'qemu-vm86-gate',
+    title: 'INT n in virtual-8086 mode through a gate to a code segment of another ring than 0',
+    manual: '#GP(selector) (SDM vol. 2, INT n, INTRA-PRIVILEGE-LEVEL and FROM-VIRTUAL-8086-MODE).',
+    does: { startup32: '#GP(selector)', bochs: '#GP(selector)', qemu: 'enters the ring of the segment' },
+    wrong: ['qemu'],
+    matches: s =>
+      s.oracle === 'qemu' &&
+      s.confirmed &&
+      vectorOf(s.ours) === GENERAL_PROTECTION &&
+      topicIs(/^int\/vm86-handler/)(s),
+  },
+  {
+    id: 'qemu-narrow-task',
+    title: 'The upper halves of the general registers after a switch to a 16-bit TSS',
+    manual: 'A 16-bit TSS has no place for them, and nothing is said of what they are (SDM vol. 3, 7.6).',
+    does: { startup32: 'all ones', bochs: 'all ones', qemu: 'those of the old task' },
+    wrong: [],
+    matches: s =>
+      s.oracle === 'qemu' && s.confirmed && onlyIn(s.fields, GENERAL) && topicIs(/^task-switch\/.*-16$/)(s),
+  },
+  {
     id: 'qemu-conforming-gate',
     title: 'A call gate whose target is a conforming code segment of a smaller DPL',
     manual: 'The CPL stays, and no stack is switched (SDM vol. 3, 5.8.4 and 5.8.5).',
@@ -44,6 +81,23 @@ export const QEMU_SEGMENTS: readonly KnownDifference[] = [
     wrong: ['qemu'],
     matches: s =>
       s.oracle === 'qemu' && s.confirmed && s.fields.includes('cs') && s.oracleCase.topic === 'far-call/gate',
+  },
+  {
+    id: 'qemu-enter-wrap',
+    title: 'ENTER on a 16-bit stack whose SP goes below 0',
+    manual:
+      'SP alone counts and wraps; EBP becomes the stack pointer behind the push (SDM vol. 2, ENTER; vol. 1, 6.2.3).',
+    does: {
+      startup32: 'wraps SP',
+      bochs: 'wraps SP',
+      qemu: 'takes EBP from a subtraction of all of ESP',
+    },
+    wrong: ['qemu'],
+    matches: s =>
+      s.oracle === 'qemu' &&
+      s.confirmed &&
+      onlyIn(s.fields, ['ebp']) &&
+      s.oracleCase.topic === 'segment-access/stack-enter',
   },
   {
     id: 'qemu-ltr-null',
@@ -58,7 +112,7 @@ export const QEMU_SEGMENTS: readonly KnownDifference[] = [
     id: 'qemu-task-switch-fault',
     title: 'A fault that a task switch raises in the new task, e.g. for its LDT or a data segment',
     manual:
-      'The saved EIP is that of the new task: its first instruction has not run (SDM vol. 3, 6.15, interrupt 10; 8.3).',
+      'The saved EIP is that of the new task: its first instruction has not run (SDM vol. 3, 6.15, interrupt 10; 7.3).',
     does: {
       startup32: 'the state of the new TSS',
       bochs: 'the state of the new TSS',
@@ -88,6 +142,23 @@ export const QEMU_SEGMENTS: readonly KnownDifference[] = [
     },
   },
   {
+    id: 'qemu-task-switch-cr2',
+    title: 'A page fault for the new TSS of a task switch',
+    manual: 'Which field is read first is not given (SDM vol. 3, 7.3).',
+    does: {
+      startup32: 'CR2 of its first byte',
+      bochs: 'CR2 of its first byte',
+      qemu: 'CR2 of its CR3 field',
+    },
+    wrong: [],
+    matches: s =>
+      s.oracle === 'qemu' &&
+      s.confirmed &&
+      vectorOf(s.ours) === PAGE_FAULT &&
+      onlyIn(s.fields, ['cr2']) &&
+      topicIs(TRANSFERS)(s),
+  },
+  {
     id: 'qemu-task-switch-accessed',
     title: 'A task switch, a call gate or a return that loads a segment whose accessed bit is clear',
     manual: 'The bit is set when the selector is loaded (SDM vol. 3, 3.4.5.1).',
@@ -103,7 +174,7 @@ export const QEMU_SEGMENTS: readonly KnownDifference[] = [
     id: 'qemu-task-to-itself',
     title: 'IRET with NT whose back link is the task itself',
     manual:
-      'The state is saved in the old TSS before it is loaded from the new one, which is the same (SDM vol. 3, 8.3).',
+      'The state is saved in the old TSS before it is loaded from the new one, which is the same (SDM vol. 3, 7.3).',
     does: {
       startup32: 'goes on behind the IRET',
       bochs: 'goes on behind the IRET',

@@ -66,5 +66,12 @@ export const isInNewTask = (result: CaseResult): boolean =>
 export const hasByte = ({ writes }: OracleCase, value: number): boolean =>
   writes.some(({ bytes }) => bytes.includes(value));
 
+/** A 16-bit gate (SDM vol. 3, table 3-2: types 4, 6, 7) whose last word is not 0. */
+export const hasNarrowGate = ({ writes }: OracleCase): boolean =>
+  writes.some(({ bytes }) => {
+    const [, , , , , access = 0, low = 0, high = 0] = bytes;
+    return bytes.length === 8 && [4, 6, 7].includes(access & 0x1f) && (low | high) !== 0;
+  });
+
 export const ACCESSES =
-  /^(segment-access|cs-limit|load-far-pointer|mov-to-segment|pop-segment|mov-from-segment|push-segment|far-|iret|vm86\/mov)/;
+  /^(segment-access|cs-limit|umip|int\/handler|no-execute|load-far-pointer|mov-to-segment|pop-segment|mov-from-segment|push-segment|far-|iret|vm86\/mov)/;

@@ -5,6 +5,7 @@ import {
   codeSelector,
   dataSelector,
   END_VECTOR,
+  type Oracle,
   type OracleCase,
   type Outcome,
   STACK_TOP,
@@ -15,7 +16,7 @@ import { bochsCommand } from './bochs.ts';
 import { type Command, type RunResult, runEmulator } from './process.ts';
 import { qemuCommand } from './qemu.ts';
 
-export type Oracle = 'qemu' | 'bochs' | 'kvm';
+export type { Oracle } from '../case.ts';
 
 export interface RunOptions {
   /** A case that uses the CPU this long without an end is wedged. Milliseconds of the emulator's own time; default 1,000. */
@@ -154,9 +155,11 @@ const EMPTY_CASE: OracleCase = {
   },
   cr0: 0,
   cr4: 0,
+  efer: 0,
   paging: 'off',
   ldtr: 0,
   writes: [{ address: CODE, bytes: Uint8Array.of(0xcd, END_VECTOR) }],
   ignore: [],
   undefinedFlags: 0,
+  without: [],
 };

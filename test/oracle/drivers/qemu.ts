@@ -8,8 +8,11 @@
  */
 import { type Command, DISK } from './process.ts';
 
-/** A case may set any bit of CR4 that is left, and the handlers, in supervisor pages, still reach what they read. */
-const WITHOUT = '-smep,-smap,-pku,-la57,-arch-capabilities';
+/**
+ * A case may set any bit of CR4 that is left, and the handlers, in supervisor pages, still reach what they read. No CPU
+ * model of startup32 has MONITOR, CLAC or STAC.
+ */
+const WITHOUT = '-smep,-smap,-pku,-la57,-arch-capabilities,-monitor';
 
 const PROGRAM = 'qemu-system-i386';
 

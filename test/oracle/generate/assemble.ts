@@ -93,6 +93,7 @@ export const CODE_CONFORMING = 0xd;
 export const CODE_CONFORMING_READ = 0xf;
 /** System types: SDM vol. 3, table 3-2. */
 export const TSS16 = 0x1;
+export const TSS16_BUSY = 0x3;
 export const LDT_TYPE = 0x2;
 export const CALL_GATE16 = 0x4;
 export const TASK_GATE = 0x5;
@@ -105,3 +106,6 @@ export const INTERRUPT_GATE = 0xe;
 export const TRAP_GATE = 0xf;
 export const PAGES = 0x8;
 export const BIG = 0x4;
+/** The smallest limits of a TSS: SDM vol. 3, 7.2.2 and 7.6. */
+export const TSS_LIMIT_32 = 0x67;
+export const TSS_LIMIT_16 = 0x2b;

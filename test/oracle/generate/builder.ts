@@ -7,10 +7,14 @@ import {
   DATA,
   dataSelector,
   END_VECTOR,
+  FIRST_FREE,
   GDT,
+  LAST_FREE,
   LDT,
+  LDT_LIMIT,
   LDT_SELECTOR,
   type MemoryWrite,
+  type Oracle,
   type OracleCase,
   SPARE,
   STACK_TOP,
@@ -42,6 +46,9 @@ export const CR4_DE = 0x8;
 export const CR4_PSE = 0x10;
 export const CR4_PCE = 0x100;
 export const CR4_OSFXSR = 0x200;
+export const CR4_UMIP = 0x800;
+/** IA32_EFER. */
+export const EFER_NXE = 0x800;
 
 const SEGMENTS = ['ds', 'es', 'fs', 'gs'] as const;
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -58,10 +65,13 @@ export class CaseBuilder {
   readonly selectors: Mutable<OracleCase['selectors']>;
   cr0: number;
   cr4: number;
+  efer = 0;
   paging: PagingMode;
   ldtr = 0;
   undefinedFlags = 0;
+  without: readonly Oracle[] = [];
   readonly ignore = new Set<GeneralRegister>();
+  readonly #slots = new Set<number>();
   readonly #code: number[] = [];
   readonly #writes: MemoryWrite[] = [];
 
@@ -137,9 +147,20 @@ export class CaseBuilder {
   }
 
   slot(selector: number, bytes: readonly number[]): this {
+    this.#slots.add(selector & 0xfffc);
     const local = (selector & 4) !== 0;
     if (local) this.ldtr = LDT_SELECTOR;
     return this.write((local ? LDT : GDT) + (selector & 0xfff8), bytes);
+  }
+
+  /** The selector, or that of the next slot in its table which the case has not written to. */
+  unused(selector: number): number {
+    let free = selector;
+    while (this.#slots.has(free & 0xfffc)) {
+      const isLast = (free & 0xfff8) === ((free & 4) !== 0 ? LDT_LIMIT - 7 : LAST_FREE);
+      free = isLast ? (free & 7) | ((free & 4) !== 0 ? 0 : FIRST_FREE) : free + 8;
+    }
+    return free;
   }
 
   /** Values of data segment registers that have nothing to do with the case: null at times. */
@@ -155,8 +176,8 @@ export class CaseBuilder {
 
   /** Without the `int` that ends a case. */
   build(): OracleCase {
-    const { topic, mode, ring, eflags, at, registers, selectors, cr0, cr4, paging, ldtr, undefinedFlags } =
-      this;
+    const { topic, mode, ring, eflags, at, registers, selectors, undefinedFlags } = this;
+    const { cr0, cr4, efer, paging, ldtr } = this;
     return {
       topic,
       mode,
@@ -167,11 +188,13 @@ export class CaseBuilder {
       selectors: { ...selectors },
       cr0,
       cr4,
+      efer,
       paging,
       ldtr,
       writes: [...this.#writes, { address: at, bytes: Uint8Array.from(this.#code) }],
       ignore: [...this.ignore],
       undefinedFlags,
+      without: this.without,
     };
   }
 }

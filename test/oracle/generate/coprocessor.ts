@@ -1,4 +1,4 @@
-/** #NM and #UD of the FPU, MMX and SSE by CR0 and CR4 (SDM vol. 3, 2.5, table 9-3); #AC at CPL 3 (6.15). */
+/** #NM and #UD of the FPU, MMX and SSE by CR0 and CR4 (SDM vol. 3, 2.5, tables 12-1 and 13-1); #AC at CPL 3 (6.15). */
 import { DATA, type OracleCase, STACK_TOP } from '../case.ts';
 import { absolute, EDX } from './assemble.ts';
 import { CaseBuilder, CR0_AM, CR0_EM, CR0_MP, CR0_TS, CR4_OSFXSR, type Family, FLAG_AC } from './builder.ts';

@@ -10,26 +10,35 @@ import { drawn, sampleAt } from './draw.ts';
 import { farTransfers } from './far-transfers.ts';
 import { fastCalls } from './fast-calls.ts';
 import { flags } from './flags.ts';
+import { handlers } from './handlers.ts';
 import { interrupts } from './interrupts.ts';
 import { iopl } from './iopl.ts';
+import { narrow } from './narrow.ts';
+import { noExecute } from './no-execute.ts';
 import { pageFaults } from './paging.ts';
-import { privileged } from './privileged.ts';
+import { privileged, withoutOperands } from './privileged.ts';
 import { segmentLoads } from './segment-loads.ts';
 import { tasks } from './tasks.ts';
+import { umip } from './umip.ts';
 import { vm86 } from './vm86.ts';
 
 export const FAMILIES: readonly Family[] = [
   privileged,
+  withoutOperands,
   iopl,
   flags,
   descriptorReads,
+  umip,
   segmentLoads,
   accesses,
   farTransfers,
   interrupts,
+  handlers,
+  narrow,
   tasks,
   fastCalls,
   pageFaults,
+  noExecute,
   codeLimits,
   coprocessor,
   vm86,

@@ -6,6 +6,8 @@ import { descriptorBytes, dpl, OPERAND_SIZE, PRESENT, REP, SEGMENT_PREFIX, TSS32
 import { CaseBuilder, CR4_PVI, type Family, FLAG_DF } from './builder.ts';
 import type { Draw } from './draw.ts';
 
+const VIF = 0x80000;
+const VIP = 0x100000;
 /** Behind these ports is nothing on any of the machines. */
 const PORTS = [0x1000, 0x1007, 0x1ffd, 0x1fff, 0x2345, 0x3ff4];
 /** QEMU reads an unaligned port that is not there as 0. */
@@ -14,7 +16,15 @@ const ALIGNED_PORTS = [0x1000, 0x1ffc, 0x2344, 0x3ff4];
 function interruptFlag(draw: Draw): OracleCase {
   const set = draw.chance(50);
   const b = new CaseBuilder(draw, set ? 'sti' : 'cli');
-  if (draw.chance(30)) b.cr4 |= CR4_PVI;
+  if (draw.chance(30)) {
+    b.cr4 |= CR4_PVI;
+    // Both at once are a #GP(0) at CPL 3, before the first instruction.
+    if (draw.chance(40)) {
+      b.eflags |= draw.pick([VIF, VIP, VIF | VIP]);
+      // QEMU's IRET cannot enter with them.
+      b.without = ['qemu'];
+    }
+  }
   b.emit(set ? 0xfb : 0xfa);
   if (draw.chance(50)) b.emit(0x9c, 0x5a);
   return b.end();

@@ -54,8 +54,8 @@ function descriptorTableLoad(draw: Draw): OracleCase {
 
 /** Bits of CR0 that a case may change: MP, EM, TS, NE, WP, AM. */
 const CR0_FREE = 0x5002e;
-/** PSE, MCE and PGE stay; VME PVI TSD DE, PCE, OSFXSR change. */
-const CR4_FREE = 0x30f & ~0x10;
+/** PSE, MCE and PGE stay; VME PVI TSD DE, PCE, OSFXSR, UMIP change. */
+const CR4_FREE = 0xb0f;
 
 /** Reads the register first: what is not changed stays. */
 function controlWrite(draw: Draw): OracleCase {
@@ -90,13 +90,27 @@ function debug(draw: Draw): OracleCase {
   const dr = draw.int(0, 7);
   const b = new CaseBuilder(draw, `${write ? 'mov-to-dr' : 'mov-from-dr'}${dr}`);
   if (write) {
-    if (dr >= 4) b.emit(...movImmediate(EDX, draw.pick([0x400, 0xffff0ff0, 0])));
+    const isStatus = dr === 4 || dr === 6;
+    if (dr >= 4) b.emit(...movImmediate(EDX, draw.pick(isStatus ? DR6_VALUES : DR7_VALUES)));
     b.emit(0x0f, 0x23, register(dr, EDX));
   }
-  b.emit(0x0f, 0x21, register(dr, EAX));
-  // What was in it before is not the case's.
-  if (dr >= 4 || !write) b.ignore.add('eax');
-  return b.end();
+  return b.emit(0x0f, 0x21, register(dr, EAX)).end();
+}
+
+/** All reserved bits are as they read; DR7 enables nothing. */
+const DR6_VALUES = [0xffff0ff0, 0xffff4ff0, 0xffffeff1];
+const DR7_VALUES = [0x400, 0x700, 0x00330400];
+const DR7_GD = 0x2000;
+
+/** DR7.GD: the next access to a debug register is a #DB, which clears GD. SDM vol. 3, 17.2.4. */
+function generalDetect(draw: Draw): OracleCase {
+  const b = new CaseBuilder(draw, 'debug/general-detect').inRing(0);
+  // QEMU lets it pass, and raises #DB in the runner, from then on in every case.
+  b.without = ['qemu'];
+  b.emit(...movImmediate(EDX, 0x400 | DR7_GD), 0x0f, 0x23, register(7, EDX));
+  if (draw.chance(50)) b.emit(0x90);
+  const dr = draw.pick([0, 3, 6, 7]);
+  return b.emit(0x0f, draw.pick([0x21, 0x23]), register(dr, EAX)).end();
 }
 
 function testRegister(draw: Draw): OracleCase {
@@ -124,30 +138,57 @@ function invalidatePage(draw: Draw): OracleCase {
 }
 
 /** No operand, or a fixed one; in ring 0 only where they change nothing. */
-const PLAIN: readonly { topic: string; bytes: readonly number[]; outerOnly?: boolean }[] = [
+interface Plain {
+  readonly topic: string;
+  readonly bytes: readonly number[];
+  /** In ring 0 it would end the case. */
+  readonly outerOnly?: true;
+  /**
+   * No model of startup32 has it: #UD in all rings, as on QEMU told so. Bochs's model has it, and outside ring 0 raises
+   * #UD as well, or #GP(0).
+   */
+  readonly notOnModel?: 'undefined-outside' | 'checks-cpl';
+}
+
+const PLAIN: readonly Plain[] = [
   { topic: 'clts', bytes: [0x0f, 0x06] },
-  { topic: 'invd', bytes: [0x0f, 0x08], outerOnly: true },
+  { topic: 'invd', bytes: [0x0f, 0x08] },
   { topic: 'wbinvd', bytes: [0x0f, 0x09] },
   { topic: 'hlt', bytes: [0xf4], outerOnly: true },
   { topic: 'sysexit', bytes: [0x0f, 0x35], outerOnly: true },
   { topic: 'xsetbv', bytes: [0x0f, 0x01, 0xd1] },
   { topic: 'xgetbv', bytes: [0x0f, 0x01, 0xd0] },
-  { topic: 'monitor', bytes: [0x0f, 0x01, 0xc8], outerOnly: true },
-  { topic: 'mwait', bytes: [0x0f, 0x01, 0xc9], outerOnly: true },
-  { topic: 'clac', bytes: [0x0f, 0x01, 0xca], outerOnly: true },
-  { topic: 'stac', bytes: [0x0f, 0x01, 0xcb], outerOnly: true },
+  { topic: 'monitor', bytes: [0x0f, 0x01, 0xc8], notOnModel: 'undefined-outside' },
+  { topic: 'mwait', bytes: [0x0f, 0x01, 0xc9], notOnModel: 'undefined-outside' },
+  { topic: 'clac', bytes: [0x0f, 0x01, 0xca], notOnModel: 'undefined-outside' },
+  { topic: 'stac', bytes: [0x0f, 0x01, 0xcb], notOnModel: 'undefined-outside' },
   { topic: 'rsm', bytes: [0x0f, 0xaa] },
   { topic: 'vmcall', bytes: [0x0f, 0x01, 0xc1] },
   { topic: 'vmmcall', bytes: [0x0f, 0x01, 0xd9] },
   { topic: 'vmlaunch', bytes: [0x0f, 0x01, 0xc2] },
+  { topic: 'vmresume', bytes: [0x0f, 0x01, 0xc3] },
+  { topic: 'vmxoff', bytes: [0x0f, 0x01, 0xc4] },
+  { topic: 'vmread', bytes: [0x0f, 0x78, 0xc8] },
+  { topic: 'vmrun', bytes: [0x0f, 0x01, 0xd8] },
+  { topic: 'vmload', bytes: [0x0f, 0x01, 0xda] },
+  { topic: 'stgi', bytes: [0x0f, 0x01, 0xdc] },
   { topic: 'ud2', bytes: [0x0f, 0x0b] },
   { topic: 'syscall', bytes: [0x0f, 0x05] },
+  { topic: 'sysret', bytes: [0x0f, 0x07] },
+  { topic: 'invpcid', bytes: [0x66, 0x0f, 0x38, 0x82, ...absolute(EDX, OPERAND)], notOnModel: 'checks-cpl' },
+  { topic: 'xsaves', bytes: [0x0f, 0xc7, ...absolute(5, OPERAND)] },
+  { topic: 'xrstors', bytes: [0x0f, 0xc7, ...absolute(3, OPERAND)] },
+  { topic: 'getsec', bytes: [0x0f, 0x37] },
+  { topic: 'encls', bytes: [0x0f, 0x01, 0xcf] },
+  { topic: 'vmxon', bytes: [0xf3, 0x0f, 0xc7, ...absolute(6, OPERAND)] },
+  { topic: 'vmfunc', bytes: [0x0f, 0x01, 0xd4] },
 ];
 
 function plain(draw: Draw): OracleCase {
-  const { topic, bytes, outerOnly } = draw.pick(PLAIN);
+  const { topic, bytes, outerOnly, notOnModel } = draw.pick(PLAIN);
   const b = new CaseBuilder(draw, topic);
   if (outerOnly && b.ring === 0) b.inRing(outer(draw));
+  if (notOnModel && (b.ring === 0 || notOnModel === 'checks-cpl')) b.without = ['bochs', 'kvm'];
   if (draw.chance(15)) b.cr0 |= 0x8;
   return b.emit(...(draw.chance(10) ? [draw.pick([0x26, 0x3e, 0x64])] : []), ...bytes).end();
 }
@@ -182,10 +223,12 @@ function timeStamp(draw: Draw): OracleCase {
   return b.emit(...bytes).end();
 }
 
-/** In ring 0 or with CR4.PCE the counter need not exist: only what is refused is looked at. */
+/** CR4.PCE opens it to all rings; a counter that no CPU has is #GP(0). What a counter holds is its own business. */
 function counter(draw: Draw): OracleCase {
-  const b = new CaseBuilder(draw, 'rdpmc').inRing(outer(draw));
-  b.cr4 &= ~CR4_PCE;
+  const b = new CaseBuilder(draw, 'rdpmc');
+  b.cr4 = draw.chance(50) ? b.cr4 | CR4_PCE : b.cr4 & ~CR4_PCE;
+  b.registers.ecx = draw.pick([0, 1, 0x7fffffff]);
+  b.ignore.add('eax').add('edx');
   return b.emit(0x0f, 0x33).end();
 }
 
@@ -198,7 +241,7 @@ function identification(draw: Draw): OracleCase {
 
 export const privileged: Family = {
   name: 'privileged',
-  weight: 16,
+  weight: 13,
   build: draw =>
     draw.pick([
       tableLoad,
@@ -207,15 +250,16 @@ export const privileged: Family = {
       controlWrite,
       controlRead,
       debug,
+      debug,
+      generalDetect,
       testRegister,
       machineStatus,
       invalidatePage,
-      plain,
-      plain,
-      plain,
       modelSpecific,
       timeStamp,
       counter,
       identification,
     ])(draw),
 };
+
+export const withoutOperands: Family = { name: 'without-operands', weight: 8, build: plain };

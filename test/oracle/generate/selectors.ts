@@ -11,7 +11,7 @@ import {
   LDT_SELECTOR,
   TSS_SELECTOR,
 } from '../case.ts';
-import { BIG, dpl, PAGES, PRESENT, type RawDescriptor, SEGMENT } from './assemble.ts';
+import { BIG, dpl, PAGES, PRESENT, type RawDescriptor, SEGMENT, TSS16, TSS32 } from './assemble.ts';
 import type { CaseBuilder } from './builder.ts';
 import type { Draw } from './draw.ts';
 
@@ -47,12 +47,17 @@ const ANY_TYPES = Array.from({ length: 16 }, (_, type) => type);
 /** Any descriptor at all, system types included. */
 export function anyDescriptor(draw: Draw, ring: number): RawDescriptor {
   if (draw.chance(75)) return flatDescriptor(draw, ring, draw.chance(85) ? ACCESSED_TYPES : ANY_TYPES);
-  return {
-    base: draw.pick([0, DATA, 0x12345678]),
-    limit: draw.pick([0, 0x67, 0xfff, 0xffff]),
-    access: (draw.chance(90) ? PRESENT : 0) | dpl(someDpl(draw, ring)) | draw.int(0, 15),
-    flags: draw.pick([0, BIG, PAGES | BIG]),
-  };
+  const base = draw.pick([0, DATA, 0x12345678]);
+  const limit = draw.pick([0, 0x67, 0xfff, 0xffff]);
+  const present = draw.chance(90) ? PRESENT : 0;
+  const type = draw.int(0, 15);
+  const access = present | dpl(someDpl(draw, ring)) | type;
+  const flags = draw.pick([0, BIG, PAGES | BIG]);
+  // A task whose state is whatever stands there could not even take an exception: its TSS is too short.
+  const isTask = type === TSS16 || type === TSS32;
+  return isTask && base !== 0x12345678
+    ? { base, limit: 0, access, flags: 0 }
+    : { base, limit, access, flags };
 }
 
 /** A selector to load or to look at; its descriptor is written where it has one of its own. */
@@ -78,7 +83,7 @@ export function anySelector(draw: Draw, b: CaseBuilder, describe = anyDescriptor
       if (draw.chance(50)) b.ldtr = LDT_SELECTOR;
       return (draw.chance(50) ? 0x44 + 8 * draw.int(0, 0x1ff0) : 4 | (8 * draw.int(0, 7))) | rpl;
     default: {
-      const selector = freeSelector(draw, rpl);
+      const selector = b.unused(freeSelector(draw, rpl));
       b.descriptor(selector, describe(draw, b.ring));
       return selector;
     }

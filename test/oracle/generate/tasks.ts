@@ -1,4 +1,4 @@
-/** Task switches by JMP, CALL, INT and IRET: SDM vol. 3, 8.3. TSS2's task ends the case. */
+/** Task switches by JMP, CALL, INT and IRET: SDM vol. 3, 7.3. TSS2's task ends the case. */
 import { TASK2_EIP, TASK2_ESP } from '../arena.ts';
 import {
   codeSelector,
@@ -47,7 +47,7 @@ function taskSegment(draw: Draw, busy: boolean): number[] {
 }
 
 /** What the new task finds in its registers; at times a selector that cannot be loaded. */
-function taskState(draw: Draw, b: CaseBuilder): void {
+export function taskState(draw: Draw, b: CaseBuilder): void {
   for (let i = 0; i < 8; i++) {
     if (i !== 4) b.write(TSS2 + GENERAL + 4 * i, dword(draw.dword()));
   }
@@ -90,7 +90,7 @@ function transfer(draw: Draw): OracleCase {
   return b.end();
 }
 
-/** INT n through a task gate that is refused before the switch: a successful one is no instruction's business here. */
+/** INT n through a task gate that is refused before the switch; those that succeed are in `handlers.ts`. */
 function byInterrupt(draw: Draw): OracleCase {
   const b = new CaseBuilder(draw, 'task-switch/int');
   const defect = draw.pick(

@@ -1,4 +1,4 @@
-/** Virtual-8086 mode: what IOPL and CR4.VME make of CLI, STI, PUSHF, POPF, INT n and IRET. SDM vol. 3, 21.2 and 21.3. */
+/** Virtual-8086 mode: what IOPL and CR4.VME make of CLI, STI, PUSHF, POPF, INT n and IRET. SDM vol. 3, 20.2 and 20.3. */
 import { CODE, DATA, type OracleCase, STACK } from '../case.ts';
 import { word } from './assemble.ts';
 import { CaseBuilder, CR4_VME, type Family, FLAG_IF, FLAG_VM } from './builder.ts';
@@ -10,7 +10,8 @@ const VIP = 0x100000;
 /** STACK in the segment of SS. */
 const SP = 0x1000;
 
-function start(draw: Draw, topic: string): CaseBuilder {
+/** In virtual-8086 mode, at the start of CODE. */
+export function startVm86(draw: Draw, topic: string): CaseBuilder {
   const b = new CaseBuilder(draw, topic);
   b.mode = 'vm86';
   b.ring = 3;
@@ -24,7 +25,7 @@ function start(draw: Draw, topic: string): CaseBuilder {
   if (draw.chance(40)) {
     b.cr4 |= CR4_VME;
     // Both at once are a #GP(0) before the first instruction.
-    if (draw.chance(40)) b.eflags |= draw.pick([VIF, VIP]);
+    if (draw.chance(40)) b.eflags |= draw.pick([VIF, VIF, VIP, VIP, VIF | VIP]);
   }
   return b;
 }
@@ -41,13 +42,13 @@ function flags(draw: Draw): OracleCase {
     ['popf', [0x9d]],
     ['popf', [0x66, 0x9d]],
   ] as const);
-  const b = start(draw, `vm86/${topic}`);
+  const b = startVm86(draw, `vm86/${topic}`);
   b.write(STACK + SP, [...word(flagImage(draw)), ...word(draw.dword() & 0x3d)]);
   return end(b.emit(...bytes));
 }
 
 function back(draw: Draw): OracleCase {
-  const b = start(draw, 'vm86/iret');
+  const b = startVm86(draw, 'vm86/iret');
   const target = 0x20;
   b.write(STACK + SP, [
     ...word(target),
@@ -60,7 +61,7 @@ function back(draw: Draw): OracleCase {
 }
 
 function interrupt(draw: Draw): OracleCase {
-  const b = start(draw, 'vm86/int');
+  const b = startVm86(draw, 'vm86/int');
   return end(b.emit(...draw.pick([[0xcd, 0x41], [0xcd, 0x21], [0xcc], [0xce], [0xcd, 0x03]])));
 }
 
@@ -89,7 +90,7 @@ function other(draw: Draw): OracleCase {
     ['in', [0xec]],
     ['out', [0xee]],
   ] as const);
-  const b = start(draw, `vm86/${topic}`);
+  const b = startVm86(draw, `vm86/${topic}`);
   b.registers.edx = 0x1000;
   return end(b.emit(...bytes, ...Array.from({ length: 0x12 }, () => 0x90)));
 }

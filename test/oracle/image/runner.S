@@ -91,8 +91,10 @@ refill: .set    offset, 0               # four times as fast as REP MOVS on Boch
         movl    %eax, %dr2
         movl    %eax, %dr3
         xorl    %edx, %edx
+        movl    c_efer, %eax
         movl    $0xc0000080, %ecx       # IA32_EFER
         wrmsr
+        xorl    %eax, %eax
         movl    $0x174, %ecx            # IA32_SYSENTER_CS, _ESP, _EIP
         wrmsr
         incl    %ecx
@@ -511,6 +513,7 @@ c_cr0:          .long 0
 c_cr3:          .long 0
 c_cr4:          .long 0
 c_ldtr:         .long 0
+c_efer:         .long 0
 c_writes:       .long 0
 c_end:
 
