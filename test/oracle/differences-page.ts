@@ -32,7 +32,7 @@ const figuresTable = (): string =>
     '',
     `Of the last full runs, ${DATE}, on unicorn.js and libunicorn alike. No difference was open.`,
     '',
-    '| seed | cases | agree in all four | with QEMU | with Bochs | only with listed differences |',
+    '| seed | cases | agree in all that run them | with QEMU | with Bochs | only with listed differences |',
     '|---|---|---|---|---|---|',
     ...FIGURES.map(
       ({ seed, cases, agree, agreeWithQemu, onQemu, agreeWithBochs, onBochs }) =>
