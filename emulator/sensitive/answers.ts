@@ -2,8 +2,9 @@
 
 import type { Sensitivity } from '../decode/sensitivity.ts';
 import { FLAG_AF, FLAG_CF, FLAG_OF, FLAG_PF, FLAG_SF, FLAG_ZF } from '../flags.ts';
+import { MSR_EFER, MSR_TSC, MSR_TSC_AUX } from '../msrs.ts';
 import { findRule } from '../privilege/index.ts';
-import { isReservedEfer, MSR_EFER } from './efer.ts';
+import { isReservedEfer } from './efer.ts';
 import { isRefusedMsr } from './msr-writes.ts';
 import {
   answered,
@@ -16,10 +17,6 @@ import {
 } from './verdict.ts';
 
 export type Answered = Extract<Sensitivity, { type: 'answered' }>['what'];
-
-/** MSR indices: SDM vol. 4, table 2-2. */
-const MSR_TSC = 0x10;
-const MSR_TSC_AUX = 0xc0000103;
 
 const undefinedOpcode: Verdict = stop({ kind: 'invalid-opcode' }, { vector: INVALID_OPCODE });
 

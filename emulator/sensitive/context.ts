@@ -1,6 +1,6 @@
 /** What decides whether a sensitive instruction can simply run: a few bits of CPU state that change rarely. */
 
-import { CR0_PG } from '../control-bits.ts';
+import { CR0_PG, CR4_PVI, CR4_UMIP, CR4_VME } from '../control-bits.ts';
 import type { CpuState, Ring } from '../cpu-state.ts';
 import type { Sensitivity } from '../decode/sensitivity.ts';
 import type { CodeBits } from '../decode/sizes.ts';
@@ -34,9 +34,6 @@ export interface PrivilegeState {
 
 /** SDM vol. 3, 2.5. */
 const CR0_AM = 1 << 18;
-const CR4_VME = 1 << 0;
-const CR4_PVI = 1 << 1;
-const CR4_UMIP = 1 << 11;
 const NO_LIMIT = 0xffffffff;
 
 /** A GDT needs room for one descriptor after the null one (SDM vol. 3, 3.5.1). */

@@ -1,6 +1,6 @@
 /** MOV to a control register at CPL 0: values that the CPU refuses, and the way into long mode. */
-import { CR0_PE, CR0_PG, CR4_PAE, CR4_PSE, EFER_LME } from '../control-bits.ts';
-import { MSR_EFER } from './efer.ts';
+import { CR0_ET, CR0_PE, CR0_PG, CR4_PAE, CR4_PSE, EFER_LME } from '../control-bits.ts';
+import { MSR_EFER } from '../msrs.ts';
 import { answered, generalProtection, RUN, type Situation, stop, type Verdict } from './verdict.ts';
 
 /** SDM vol. 3, 2.5: Not Write-through, Cache Disable. */
@@ -11,7 +11,6 @@ const refuse: Verdict = stop({ kind: 'exception' }, generalProtection(0));
 
 /** SDM vol. 3, 2.5: bits 31:0 of CR0 that there are; writes to the others are ignored, and ET is always 1. */
 const CR0_BITS = 0xe005003f;
-const CR0_ET = 1 << 4;
 /** CR4 bits with which a write loads the PDPTE registers again: PSE, PAE, PGE. SDM vol. 3, 4.4.1. */
 const CR4_LOADS_PDPTES = CR4_PSE | CR4_PAE | (1 << 7);
 /** CR0 bits that do: NW, CD, PG. */

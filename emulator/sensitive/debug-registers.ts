@@ -1,4 +1,5 @@
 /** MOV to and from debug registers: SDM vol. 2, MOV—Move to/from Debug Registers; vol. 3, 17.2. */
+import { CR4_DE } from '../control-bits.ts';
 import { findRule } from '../privilege/index.ts';
 import {
   answered,
@@ -11,8 +12,6 @@ import {
 } from './verdict.ts';
 
 const DEBUG = 1;
-/** SDM vol. 3, 2.5: Debugging Extensions. */
-const CR4_DE = 1 << 3;
 /** SDM vol. 3, 17.2.3: Debug Register Access Detected. */
 const DR6_BD = 1 << 13;
 /** SDM vol. 3, 17.2.4: General Detect. */

@@ -2,6 +2,7 @@
 import type { TableRegister } from '../cpu-state.ts';
 import type { LinearWrite } from '../effect.ts';
 import {
+  DESCRIPTOR_SIZE,
   type Descriptor,
   decodeDescriptor,
   isNullSelector,
@@ -13,7 +14,6 @@ import { readSystem, systemWrite } from './memory-access.ts';
 import { type LoadRefusal, refuseLoad } from './refuse.ts';
 import type { Situation } from './verdict.ts';
 
-const DESCRIPTOR_SIZE = 8;
 const ACCESSED = 1;
 /** Offset of the access byte in a descriptor. */
 const ACCESS_BYTE = 5;

@@ -3,7 +3,6 @@
 import { EFER_LME, EFER_NXE } from '../control-bits.ts';
 import type { CpuModel } from '../cpu-models/index.ts';
 
-export const MSR_EFER = 0xc0000080;
 /** SYSCALL enable; AMD APM vol. 2, 3.1.7. */
 const EFER_SCE = 1;
 

@@ -1,5 +1,7 @@
 /** SYSENTER and SYSEXIT: SDM vol. 2. Their segments are flat by definition; no descriptor is read. */
+
 import { FLAG_IF, FLAG_RF, FLAG_VM } from '../flags.ts';
+import { MSR_SYSENTER_CS, MSR_SYSENTER_EIP, MSR_SYSENTER_ESP } from '../msrs.ts';
 import { flatCode, flatData } from '../segmentation.ts';
 import {
   answered,
@@ -10,10 +12,6 @@ import {
   type Verdict,
 } from './verdict.ts';
 
-/** SDM vol. 4, table 2-2. */
-const MSR_SYSENTER_CS = 0x174;
-const MSR_SYSENTER_ESP = 0x175;
-const MSR_SYSENTER_EIP = 0x176;
 /** From the code segment of ring 0 to the other three, in the GDT. */
 const STACK_0 = 8;
 const CODE_3 = 16;

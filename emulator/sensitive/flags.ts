@@ -1,4 +1,5 @@
 /** POPF and IRET: what EFLAGS they ask for, and what they get. */
+import { CR4_VME } from '../control-bits.ts';
 import { FLAG_IF, FLAG_VM, iopl, poppedFlags } from '../flags.ts';
 import type { FlagChange } from '../stop.ts';
 import { generalProtection, RUN, readWord, type Situation, stop, type Verdict } from './verdict.ts';
@@ -28,8 +29,6 @@ function lostFlags(current: number, requested: number, resulting: number): FlagC
   }
   return lost;
 }
-
-const CR4_VME = 1;
 
 /** Flags asked for and not given, unless the run is told to stop at faults alone. */
 export function loadFlags(s: Situation, kind: 'popf' | 'iret', image: number): Verdict {

@@ -1,11 +1,13 @@
 /** Decides what becomes of the instruction at EIP. One evaluator for each kind of sensitivity. */
 
+import { CR4_OSXSAVE } from '../control-bits.ts';
 import { decodeInstruction } from '../decode/instruction.ts';
 import type { Sensitivity } from '../decode/sensitivity.ts';
 import { FLAG_VIF, FLAG_VIP } from '../flags.ts';
 import { findRule } from '../privilege/index.ts';
 import { answer } from './answers.ts';
 import { checkBranch, checkFetch } from './code-limit.ts';
+import { isUmipFault, UMIP_RULES } from './context.ts';
 import { controlRegisterWrite } from './control-registers.ts';
 import { debugRegister } from './debug-registers.ts';
 import { enterFrame } from './enter.ts';
@@ -32,15 +34,10 @@ import {
 import { popFlags, pushFlags } from './vm86.ts';
 
 export { MsrFile } from './answers.ts';
-
-import { isUmipFault, UMIP_RULES } from './context.ts';
-
 export { mustStop, type PrivilegeState, privilegeState, type Watch } from './context.ts';
-export { MSR_EFER } from './efer.ts';
 export { deliveryOf } from './interrupts.ts';
 export type { Situation, Verdict } from './verdict.ts';
 
-const CR4_OSXSAVE = 1 << 18;
 const PORT_RULES = new Set(['in', 'out', 'ins', 'outs']);
 
 /** The five bytes with which a Xen guest asks for an instruction to be emulated: ud2, "xen". Xen public/arch-x86/xen.h. */

@@ -1,8 +1,10 @@
 /** INT n and the other ways to call what stands under the kernel, and where the CPU delivers an exception. */
+
 import type { CpuState } from '../cpu-state.ts';
 import type { Platform } from '../entry-state.ts';
 import { FLAG_OF } from '../flags.ts';
 import type { Cause, Delivery, HypercallVia } from '../stop.ts';
+import { DOUBLE_FAULT, GENERAL_PROTECTION, PAGE_FAULT, SEGMENT_NOT_PRESENT } from '../vectors.ts';
 import { deliver } from './delivery.ts';
 import { verdictOf } from './refuse.ts';
 import {
@@ -21,10 +23,6 @@ const GATE_SIZE = 8;
 const GATE_PRESENT = 0x8000;
 /** Task, 16-bit and 32-bit interrupt and trap gates: SDM vol. 3, 6.11. */
 const GATE_TYPES: ReadonlySet<number> = new Set([0x5, 0x6, 0x7, 0xe, 0xf]);
-const DOUBLE_FAULT = 8;
-const SEGMENT_NOT_PRESENT = 11;
-const GENERAL_PROTECTION = 13;
-const PAGE_FAULT = 14;
 /** A second fault on the way to the handler of one of these is #DF: SDM vol. 3, table 6-5. */
 const NOT_BENIGN: ReadonlySet<number> = new Set([0, 10, 11, 12, 13, 14]);
 /** Error code of a fault on IDT entry n: SDM vol. 3, 6.13. */

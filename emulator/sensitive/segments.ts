@@ -2,6 +2,7 @@
 import type { TableRegister } from '../cpu-state.ts';
 import type { MemoryUse } from '../decode/memory.ts';
 import {
+  DESCRIPTOR_SIZE,
   type Descriptor,
   decodeDescriptor,
   isConforming,
@@ -31,8 +32,6 @@ import {
 } from './verdict.ts';
 
 export { inLimit } from './limits.ts';
-
-const DESCRIPTOR_SIZE = 8;
 
 export interface SelectorLookup {
   readonly descriptor?: Descriptor;

@@ -3,7 +3,7 @@
  * old task's; those behind are raised in the new one.
  */
 
-import { CR0_PG } from '../control-bits.ts';
+import { CR0_PG, CR0_TS } from '../control-bits.ts';
 import type { CpuState, GeneralRegister, Ring } from '../cpu-state.ts';
 import type { Effect, LinearWrite } from '../effect.ts';
 import { FLAG_NT, FLAG_RESERVED_1, FLAG_VM } from '../flags.ts';
@@ -29,8 +29,6 @@ import { virtual8086Segment } from './virtual-segment.ts';
 
 export type SwitchedBy = 'jmp' | 'call' | 'int' | 'iret';
 
-/** SDM vol. 3, 2.5. */
-const CR0_TS = 8;
 const BUSY = 2;
 /** Smallest limits of a TSS: SDM vol. 3, 7.2.2 and 7.6. */
 const LIMIT_32 = 0x67;

@@ -1,4 +1,5 @@
 /** What becomes of a sensitive instruction. */
+
 import type { CpuModel } from '../cpu-models/index.ts';
 import type { CpuState, Ring } from '../cpu-state.ts';
 import type { DecodedInstruction } from '../decode/instruction.ts';
@@ -6,7 +7,16 @@ import type { Effect } from '../effect.ts';
 import type { Platform } from '../entry-state.ts';
 import type { StopOn } from '../run-options.ts';
 import type { Cause, Exception } from '../stop.ts';
+import { GENERAL_PROTECTION } from '../vectors.ts';
 import type { PrivilegeState } from './context.ts';
+
+export {
+  GENERAL_PROTECTION,
+  INVALID_OPCODE,
+  INVALID_TSS,
+  SEGMENT_NOT_PRESENT as NOT_PRESENT,
+  STACK_FAULT,
+} from '../vectors.ts';
 
 export type Verdict =
   | {
@@ -74,12 +84,6 @@ export interface ModelSpecificRegisters {
   read(index: number): bigint;
   write(index: number, value: bigint): void;
 }
-
-export const GENERAL_PROTECTION = 13;
-export const INVALID_OPCODE = 6;
-export const NOT_PRESENT = 11;
-export const STACK_FAULT = 12;
-export const INVALID_TSS = 10;
 
 export const stop = (cause: Cause, exception?: Exception): Verdict =>
   exception ? { type: 'stop', cause, exception } : { type: 'stop', cause };

@@ -1,4 +1,5 @@
 /** Virtual-8086 mode: SDM vol. 3, 20.1 to 20.3. Segments are paragraphs, and IOPL decides about the interrupt flag. */
+import { CR4_VME } from '../control-bits.ts';
 import type { Effect } from '../effect.ts';
 import { FLAG_IF, FLAG_IOPL, FLAG_RF, FLAG_TF, FLAG_VIF, iopl, poppedFlags, pushedFlags } from '../flags.ts';
 import type { SegmentRegister } from '../segmentation.ts';
@@ -10,7 +11,6 @@ import { Stack } from './stack.ts';
 import { answered, generalProtection, type Situation, type Verdict } from './verdict.ts';
 import { virtual8086Segment } from './virtual-segment.ts';
 
-const CR4_VME = 1;
 /** Offset of the I/O map's base in a TSS; the interrupt redirection map is the 32 bytes before the map. */
 const TSS_IO_MAP_BASE = 0x66;
 const REDIRECTION_MAP_SIZE = 32;

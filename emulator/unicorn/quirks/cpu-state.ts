@@ -149,7 +149,7 @@ export function enterCpuState(
   for (const name of GENERAL_REGISTERS) uc.writeRegister(REG_GENERAL[name], state.registers[name]);
   uc.writeTable(REG_GDTR, { selector: 0, ...state.gdtr, flags: 0 });
   uc.writeTable(REG_IDTR, { selector: 0, ...state.idtr, flags: 0 });
-  // SDM vol. 3, 9.9.1 (the order in which paging is set up): CR0.PG last. Each write flushes the TLB.
+  // SDM vol. 3, 9.9.1 (the order in which paging is set up): CR0.PG last.
   uc.writeMsr(MSR_EFER, BigInt(state.control.efer));
   uc.writeRegister(REG_CR4, state.control.cr4);
   uc.writeRegister(REG_CR3, state.control.cr3);

@@ -4,8 +4,8 @@ import { CR0_PE, CR0_PG } from '../../../emulator/control-bits.ts';
 import { CPU_MODELS, findCpuModel } from '../../../emulator/cpu-models/index.ts';
 import type { DecodedInstruction } from '../../../emulator/decode/instruction.ts';
 import { FLAG_NT, FLAG_TF } from '../../../emulator/flags.ts';
+import { MSR_EFER } from '../../../emulator/msrs.ts';
 import { CR0_CD, CR0_NW } from '../../../emulator/sensitive/control-registers.ts';
-import { MSR_EFER } from '../../../emulator/sensitive/efer.ts';
 import type { StopOf } from '../../../emulator/stop.ts';
 import { hex32, hexShort } from '../hex.ts';
 
