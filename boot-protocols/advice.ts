@@ -2,7 +2,7 @@
 import { codeBits } from '../emulator/code-bits.ts';
 import type { GeneralRegister } from '../emulator/cpu-state.ts';
 import { decodeInstruction } from '../emulator/decode/instruction.ts';
-import type { EntryState } from '../emulator/entry-state.ts';
+import { type EntryState, REGISTER_POISON } from '../emulator/entry-state.ts';
 import type { RuleId, Stop, StopKind } from '../emulator/stop.ts';
 import type { KernelImage } from '../src/kernel-image/kernel-image.ts';
 import { MAX_MEMORY } from './knobs.ts';
@@ -81,7 +81,10 @@ function unsetRegister(stop: Stop, entry: EntryState | undefined): GeneralRegist
   return names.find(name => {
     const { value, promised } = entry.registers[name];
     const isStackless = name === 'esp' && value === 0 && stop.cpu.registers.esp === 0;
-    const isPoison = !promised && Math.abs(stop.cpu.registers[name] - value) <= UNSET_REACH;
+    const isPoison =
+      !promised &&
+      value === REGISTER_POISON[name] &&
+      Math.abs(stop.cpu.registers[name] - value) <= UNSET_REACH;
     return (isStackless || isPoison) && isBase(name, address, stop);
   });
 }

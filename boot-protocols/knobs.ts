@@ -4,12 +4,15 @@ import type { Ring } from '../emulator/cpu-state.ts';
 import type { PagingMode } from '../emulator/entry-state.ts';
 import { PAGE_SIZE } from '../emulator/paging.ts';
 import type { KernelImage } from '../src/kernel-image/kernel-image.ts';
+import { isLguestVersion, NEWEST_LGUEST, OLDEST_LGUEST } from './lguest/eras.ts';
 import {
+  type BootModule,
   type BootOptions,
   type BootProtocol,
   DEFAULT_MEMORY,
   type KnobName,
   ProtocolError,
+  type XenHost,
 } from './protocol.ts';
 
 /** A protocol's own values of the knobs that have different ones. */
@@ -21,6 +24,10 @@ export interface KnobDefaults {
   readonly subarch: number;
   /** Name of a CPU model of `emulator/cpu-models/`; for the entry of a 64-bit kernel see {@link settleKnobs}. */
   readonly cpu: string;
+  /** Default: {@link NEWEST_LGUEST}. */
+  readonly era?: string;
+  /** Default: 64. */
+  readonly xenHost?: XenHost;
 }
 
 /**
@@ -35,12 +42,14 @@ export interface KnobbedProtocol extends BootProtocol {
 }
 
 /** Every knob, settled. */
-export interface Knobs extends KnobDefaults {
+export interface Knobs extends Required<KnobDefaults> {
   readonly memory: number;
   readonly cmdline: string;
   readonly initrd: Uint8Array | undefined;
   readonly loadAddress: number | undefined;
   readonly poison: boolean;
+  readonly privileged: boolean;
+  readonly modules: readonly BootModule[];
 }
 
 interface KnobSpelling {
@@ -70,6 +79,18 @@ const SPELLINGS: Readonly<Record<KnobName, KnobSpelling>> = {
     summary: 'fill memory that the protocol does not define with 0xcc',
   },
   cpu: { flag: '--cpu', values: 'MODEL', summary: 'what cpuid shows' },
+  era: { flag: '--era', values: 'VERSION', summary: 'the version of Linux whose lguest it is' },
+  xenHost: {
+    flag: '--xen-host',
+    values: '32|64',
+    summary: 'whether Xen itself is a 32-bit or a 64-bit program',
+  },
+  privileged: { flag: '--privileged', values: '', summary: 'the domain is dom0' },
+  modules: {
+    flag: '--module',
+    values: 'FILE[=TEXT]',
+    summary: 'a file handed to the kernel, with its own command line; may be repeated',
+  },
 };
 
 const KNOB_NAMES = Object.keys(SPELLINGS) as readonly KnobName[];
@@ -113,6 +134,10 @@ export function settleKnobs(protocol: KnobbedProtocol, options: BootOptions, ima
     subarch: options.subarch ?? defaults.subarch,
     poison: options.poison ?? false,
     cpu: options.cpu ?? ((is64Bit && WITH_LONG_MODE[defaults.cpu]) || defaults.cpu),
+    era: options.era ?? defaults.era ?? NEWEST_LGUEST,
+    xenHost: options.xenHost ?? defaults.xenHost ?? 64,
+    privileged: options.privileged ?? false,
+    modules: options.modules ?? [],
   };
   checkKnobs(knobs);
   return knobs;
@@ -142,6 +167,14 @@ function checkKnobs(knobs: Knobs): void {
     throw bad('cpu', knobs.cpu, `expected one of ${CPU_MODELS.map(model => model.name).join(', ')}`);
   }
   if (cmdline.includes('\0')) throw bad('cmdline', 'a text with a NUL character', 'expected one without');
+  if (!isLguestVersion(knobs.era)) {
+    throw bad('era', knobs.era, `expected a version of Linux from ${OLDEST_LGUEST} to ${NEWEST_LGUEST}`);
+  }
+  if (knobs.xenHost !== 32 && knobs.xenHost !== 64)
+    throw bad('xenHost', String(knobs.xenHost), 'expected 32 or 64');
+  if (knobs.modules.some(module => module.cmdline?.includes('\0'))) {
+    throw bad('modules', 'a text with a NUL character', 'expected one without');
+  }
 }
 
 /** Bytes as the command line takes them: `64M`, `640K`, `4096`. */
@@ -149,6 +182,8 @@ export function spellSize(bytes: number): string {
   if (bytes % 2 ** 20 === 0) return `${bytes / 2 ** 20}M`;
   return bytes % 2 ** 10 === 0 ? `${bytes / 2 ** 10}K` : String(bytes);
 }
+
+const spellCount = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`;
 
 function spellKnob(name: KnobName, knobs: Knobs): string | undefined {
   switch (name) {
@@ -169,8 +204,15 @@ function spellKnob(name: KnobName, knobs: Knobs): string | undefined {
       return knobs.keepSegments ? '1' : '0';
     case 'poison':
       return knobs.poison ? 'on' : undefined;
+    case 'privileged':
+      return knobs.privileged ? 'on' : undefined;
+    case 'modules':
+      return knobs.modules.length === 0 ? undefined : spellCount(knobs.modules.length, 'file');
+    case 'xenHost':
+      return String(knobs.xenHost);
     case 'gdt':
     case 'cpu':
+    case 'era':
       return knobs[name];
   }
 }

@@ -4,7 +4,7 @@
  */
 import type { Ring } from '../emulator/cpu-state.ts';
 import type { EntryState, PagingMode } from '../emulator/entry-state.ts';
-import type { Stop } from '../emulator/stop.ts';
+import type { Stop, StopOf } from '../emulator/stop.ts';
 import type { KernelImage } from '../src/kernel-image/kernel-image.ts';
 
 /** The knobs, as the library takes them and the command line spells them. Absent: the protocol's own value. */
@@ -24,12 +24,41 @@ export interface BootOptions {
   readonly poison?: boolean;
   /** Name of a CPU model of `emulator/cpu-models/`. */
   readonly cpu?: string;
+  /** Version of Linux whose lguest starts the kernel, e.g. `2.6.24`. */
+  readonly era?: string;
+  /** Whether Xen itself is a 32-bit or a 64-bit program: that decides the limits of the guest's segments. */
+  readonly xenHost?: XenHost;
+  /** The domain is dom0. */
+  readonly privileged?: boolean;
+  /** Files that the loader hands over besides the kernel; an `initrd` comes before them. */
+  readonly modules?: readonly BootModule[];
+}
+
+export type XenHost = 32 | 64;
+
+/** A file that a loader hands to a kernel, with a command line of its own. */
+export interface BootModule {
+  /** As the user named the file; used in the state's printout only. */
+  readonly name: string;
+  readonly contents: Uint8Array;
+  readonly cmdline?: string;
 }
 
 export type KnobName = keyof BootOptions;
 
 /** What `--as` takes. */
-export type ProtocolName = 'pc' | 'lguest' | 'xen' | 'contract';
+export type ProtocolName =
+  | 'pc'
+  | 'kexec'
+  | 'lguest'
+  | 'xen'
+  | 'xen-startup32'
+  | 'xen-supervisor'
+  | 'startup-paravirt'
+  | 'vmi'
+  | 'pvh'
+  | 'multiboot'
+  | 'contract';
 
 export const DEFAULT_MEMORY = 64 * 1024 * 1024;
 
@@ -55,6 +84,12 @@ export interface Reaction {
   readonly citation?: string;
 }
 
+/** What a hypercall's name may depend on. */
+export interface HypercallScene {
+  readonly entry?: EntryState;
+  readonly arguments?: StopOf<'hypercall'>['arguments'];
+}
+
 export interface BootProtocol {
   /** As in `--as`. */
   readonly name: ProtocolName;
@@ -64,6 +99,8 @@ export interface BootProtocol {
   readonly page: string;
   /** The knobs that mean something here; any other is a usage error. */
   readonly knobs: readonly KnobName[];
+  /** The loader takes the kernel proper out of a bzImage by itself, and never runs the code around it. */
+  readonly unpacks: boolean;
   canStart(image: KernelImage): Startable;
   /** @throws {ProtocolError} when the image or a knob does not fit. */
   entryState(image: KernelImage, options: BootOptions): EntryState;
@@ -71,8 +108,12 @@ export interface BootProtocol {
   reaction(stop: Stop, entry?: EntryState): Reaction;
   /** What to try next, most useful first; whole command fragments or sentences. */
   advice(stop: Stop, image: KernelImage, entry?: EntryState): readonly string[];
-  /** The hypercall's name by this protocol's ABI, if it has one (`vm_assist`, `LHCALL_LGUEST_INIT`). */
-  hypercallName?(number: number): string | undefined;
+  /**
+   * The hypercall's name by this protocol's ABI, if it has one (`vm_assist`, `LHCALL_LGUEST_INIT`).
+   *
+   * @param call absent: the name in general
+   */
+  hypercallName?(number: number, call?: HypercallScene): string | undefined;
 }
 
 /** A knob or an image that a protocol cannot serve. `usage`: the command line is wrong rather than the image. */

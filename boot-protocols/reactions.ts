@@ -138,13 +138,21 @@ export const reflectedBy =
       }),
     );
 
-/** A host's answers to all rules. A silent instruction that was refused has raised an exception like any other. */
-export function rulesOf(host: HostName): Readonly<Record<RuleId, ReactionEntry>> {
+/**
+ * A host's answers to all rules. A silent instruction that was refused has raised an exception like any other.
+ *
+ * @param eraOf of lguest: which one it is, by what the kernel was started from; absent: the newest
+ */
+export function rulesOf(
+  host: HostName,
+  eraOf?: (entry: EntryState | undefined) => string,
+): Readonly<Record<RuleId, ReactionEntry>> {
   const reflected = reflectedBy(host);
-  const reaction = (rule: RuleId) => (stop: Stop) => {
+  const reaction = (rule: RuleId) => (stop: Stop, entry?: EntryState) => {
+    const era = eraOf?.(entry);
     const answer = stop.exception
-      ? hostAnswerToFault(host, rule, stop.exception.vector)
-      : hostAnswer(host, rule);
+      ? hostAnswerToFault(host, rule, stop.exception.vector, era)
+      : hostAnswer(host, rule, era);
     if (!answer.byRegister) return reactionOf(answer);
     const byRegister = answer.byRegister[decode(stop)?.systemRegister ?? -1];
     return byRegister ? reactionOf(byRegister) : reflected(stop);

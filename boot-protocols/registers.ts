@@ -1,7 +1,7 @@
 /** General registers at entry: what the protocol promises, and the poison pattern for the rest. */
-import { CR0_ET, CR0_PE } from '../emulator/control-bits.ts';
-import { GENERAL_REGISTERS, type GeneralRegister } from '../emulator/cpu-state.ts';
-import { REGISTER_POISON, type RegisterEntry } from '../emulator/entry-state.ts';
+import { CR0_ET, CR0_PE, CR0_PG, CR4_PAE } from '../emulator/control-bits.ts';
+import { type ControlRegisters, GENERAL_REGISTERS, type GeneralRegister } from '../emulator/cpu-state.ts';
+import { type PagingMode, REGISTER_POISON, type RegisterEntry } from '../emulator/entry-state.ts';
 
 export type PromisedRegisters = Readonly<Partial<Record<GeneralRegister, Omit<RegisterEntry, 'promised'>>>>;
 
@@ -29,6 +29,15 @@ export function entryRegisters(
     edi: entry(edi),
   };
 }
+
+/** Control registers of a loader whose CR0 without PG is `cr0`, with the page tables that its knobs ask for. */
+export const entryControl = (cr0: number, mode: PagingMode, cr3: number): ControlRegisters => ({
+  cr0: mode === 'off' ? cr0 : (cr0 | CR0_PG) >>> 0,
+  cr2: 0,
+  cr3,
+  cr4: mode === 'pae' ? CR4_PAE : 0,
+  efer: 0,
+});
 
 /** Protected mode, and nothing else. */
 export const CR0_PROTECTED = CR0_PE | CR0_ET;

@@ -18,19 +18,13 @@ export function plannedStop(block: Block, guest: Guest): number | undefined {
     const sensitive = block.sensitive.find(({ sensitivity }) => mustStop(sensitivity, state, watch));
     const offset = Math.min(
       sensitive?.offset ?? NOWHERE,
-      firstObserved(block, guest),
+      observer.firstOf(block, state.cpl) ?? NOWHERE,
       firstCheckedAccess(block, guest),
     );
     const stopAt = offset === NOWHERE ? undefined : block.start + offset;
     block.plan = { context: state.key, observed: observer.version, stopAt };
   }
   return block.plan.stopAt;
-}
-
-/** Offset of the first silent instruction whose values are still to be looked at; else infinite. */
-function firstObserved(block: Block, { state, observer }: Guest): number {
-  if (state.cpl === 0) return NOWHERE;
-  return block.silent.find(({ rule }) => observer.wants(rule))?.offset ?? NOWHERE;
 }
 
 /** Offset of the first instruction whose accesses or whose branch have to be checked; else infinite. */

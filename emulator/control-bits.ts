@@ -6,6 +6,7 @@ export const CR0_EM = 1 << 2;
 export const CR0_TS = 1 << 3;
 /** Always 1 on CPUs with a built-in FPU. */
 export const CR0_ET = 1 << 4;
+export const CR0_NE = 1 << 5;
 export const CR0_WP = 1 << 16;
 export const CR0_PG = 0x80000000;
 

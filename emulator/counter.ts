@@ -10,14 +10,14 @@ import type { Block } from './blocks.ts';
 /** Length of the trail. */
 export const TRAIL_LENGTH = 32;
 
-/** Told of what has retired in a block: silent instructions before the offset `end`. */
-export interface SilentTally {
-  addBlock(silent: Block['silent'], end: number): void;
+/** Told of what has retired in a block: its instructions before the offset `end`. */
+export interface BlockTally {
+  addBlock(block: Block, end: number): void;
 }
 
 export class InstructionCounter {
-  /** Set outside ring 0: silent instructions are counted there and nowhere else. */
-  tally: SilentTally | undefined;
+  /** Set where some kinds of instructions are counted. */
+  tally: BlockTally | undefined;
   /** Told where straight-line code begins, and what has retired before it. */
   onStart: ((start: number, retired: number) => void) | undefined;
   /** Retired before the current block was entered. */
@@ -57,9 +57,7 @@ export class InstructionCounter {
   #finish(current: Block, start: number): void {
     const cut = current.engineSize === 0 && start > current.start ? indexOf(current, start) : -1;
     this.#retired += cut > 0 ? cut : current.offsets.length;
-    if (this.tally && current.silent.length > 0) {
-      this.tally.addBlock(current.silent, cut > 0 ? start - current.start : current.size);
-    }
+    this.tally?.addBlock(current, cut > 0 ? start - current.start : current.size);
     const continues = cut > 0 || (current.fallsThrough && start === current.end);
     this.#continuesAt = continues ? start : -1;
     this.#arrivedAt = continues ? -1 : start;
@@ -79,7 +77,7 @@ export class InstructionCounter {
       return;
     }
     this.#retired += index;
-    if (this.tally && current.silent.length > 0) this.tally.addBlock(current.silent, eip - current.start);
+    this.tally?.addBlock(current, eip - current.start);
     this.#current = undefined;
     this.#continuesAt = eip;
     this.#arrivedAt = -1;

@@ -35,6 +35,8 @@ export interface LinearWrite {
   /** 0 to 2^32 - 1; the bytes may cross pages. */
   readonly linear: number;
   readonly bytes: Uint8Array;
+  /** The address is a physical one: a hypervisor writes around the guest's mapping. */
+  readonly isPhysical?: boolean;
 }
 
 /** EFLAGS bits that decide how later instructions are looked at. */

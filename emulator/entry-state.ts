@@ -22,7 +22,7 @@ export const REGISTER_POISON: Readonly<Record<GeneralRegister, number>> = {
 
 export interface RegisterEntry {
   readonly value: number;
-  /** True when the boot protocol promises this value; false when it is the poison pattern. */
+  /** True when the boot protocol promises this value; false when it is the poison pattern, or what is only known to be there. */
   readonly promised: boolean;
   /** What the value is, e.g. `boot_params (physical)`. */
   readonly meaning?: string;
@@ -77,6 +77,45 @@ export interface PageMapping {
   readonly name: string;
 }
 
+/** Who wrote a field of a structure that the kernel is handed. */
+export type FieldWriter =
+  /** It is as the image's own header has it. */
+  | 'image'
+  /** The loader or hypervisor set it. */
+  | 'loader'
+  /** No one did: the loader cleared the structure, and left it so. */
+  | 'zero';
+
+export interface StructureField {
+  /** As its header file names it, with the structures around it: `hdr.type_of_loader`, `e820_table[0].addr`. */
+  readonly name: string;
+  /** Bytes from the start of the structure. */
+  readonly offset: number;
+  /** Bytes. */
+  readonly size: number;
+  /** How its bytes are read: a little-endian number of up to 8 bytes, a text that ends with NUL, or bytes. */
+  readonly as: 'number' | 'text' | 'bytes';
+  readonly by: FieldWriter;
+  /** What the value means, e.g. `kexec-tools`, `KEEP_SEGMENTS`. */
+  readonly meaning?: string;
+  /** Where it is known from that it is set so. */
+  readonly citation?: string;
+}
+
+/** A structure that the kernel is handed: boot_params, start_info and the like. Its bytes are those of the regions. */
+export interface EntryStructure {
+  /** As its header file names it: `boot_params`. */
+  readonly name: string;
+  /** Physical address. */
+  readonly address: number;
+  /** Bytes. */
+  readonly size: number;
+  /** Where its layout is known from. */
+  readonly citation: string;
+  /** In order of their offsets; what is between them is reserved, or of no meaning to a kernel. */
+  readonly fields: readonly StructureField[];
+}
+
 export type PagingMode = 'off' | '32-bit' | 'pae';
 
 export interface Paging {
@@ -107,6 +146,8 @@ export interface EntryState {
   readonly banks: readonly MemoryBank[];
   /** In address order, not overlapping, each inside a bank. */
   readonly regions: readonly MemoryRegion[];
+  /** What the kernel is handed, field by field, in the order in which it finds them. */
+  readonly structures: readonly EntryStructure[];
   /** Ports and hypercalls that the system under the kernel answers; see `emulator/machine.ts`. */
   readonly platform: Platform;
   /**
@@ -114,6 +155,16 @@ export interface EntryState {
    * `emulator/memory.ts` instead of zero.
    */
   readonly poison?: boolean;
+}
+
+/** An entry in a ROM that is a call of whoever owns the ROM. Its first instruction is an INT n that no one else uses. */
+export interface ServiceEntry {
+  /** Physical address of the INT n. */
+  readonly address: number;
+  /** What the Stop gives as the hypercall's number. */
+  readonly number: number;
+  /** Registers of the arguments, in the order of the ABI. */
+  readonly arguments: readonly GeneralRegister[];
 }
 
 /** What stands around the CPU, as far as it decides what an instruction does. */
@@ -128,10 +179,29 @@ export interface Platform {
   readonly vmcall?: boolean;
   /** Vectors that the hypervisor lets the guest raise with INT3 or INTO; every other INT n is a #GP. */
   readonly openVectors?: readonly number[];
+  /** An MSR of the hypervisor's: WRMSR of a page's physical address has it fill that page. */
+  readonly hypercallMsr?: { readonly index: number; readonly page: Uint8Array };
   /** The hypercall page, if there is one (linear address). Entry n stands at `linear + 32 * n`. */
   readonly hypercallPage?: number;
+  /** Hypercalls by a call of a ROM. */
+  readonly serviceEntries?: readonly ServiceEntry[];
+  /** Where the hypercall page of a kernel in ring 0 calls: a far CALL there, from that page, is a hypercall. */
+  readonly hypercallEntry?: { readonly selector: number; readonly offset: number };
+  /**
+   * The kernel is paravirtual and in ring 0 all the same: by rule, what it is to ask the hypervisor for in place of an
+   * instruction that does not fault there. Each that it runs is an observation.
+   */
+  readonly instead?: Readonly<Record<string, Instead>>;
   /** Of `emulator/cpu-models/`. */
   readonly cpuModel: string;
+}
+
+/** What a paravirtual kernel does in place of a privileged or IOPL-sensitive instruction. */
+export interface Instead {
+  /** In a few words: `hypercall set_gdt`, `evtchn_upcall_mask`. */
+  readonly by: string;
+  readonly sentence: string;
+  readonly citation: string;
 }
 
 /** The registers of an entry state, as a CPU holds them. */

@@ -44,7 +44,7 @@ export class Guest {
   readonly msrs = new MsrFile();
   readonly model: CpuModel;
   readonly watch: Watch;
-  /** What silent instructions showed the kernel. */
+  /** What silent instructions showed the kernel, and what it did in ring 0 that it should have asked for. */
   readonly observer: Observer;
   /** What decides about sensitive instructions now; kept up to date by {@link refresh}. */
   state: PrivilegeState;
@@ -73,7 +73,7 @@ export class Guest {
     const model = findCpuModel(entry.platform.cpuModel);
     if (!model) throw new RangeError(`there is no CPU model ${entry.platform.cpuModel}`);
     this.model = model;
-    this.observer = new Observer(entry.segments);
+    this.observer = new Observer(entry.segments, entry.platform);
     this.memory = new PhysicalMemory(
       entry.banks.map(bank => ({ ...bank, memory: library.allocate(bank.size) })),
     );
@@ -101,7 +101,7 @@ export class Guest {
     this.#control = cpu.control;
     this.#codeBase = cpu.segments.cs.descriptor?.base ?? 0;
     this.state = privilegeState(cpu);
-    this.#tallyOutsideRing0();
+    this.#tally();
     this.#followMapping(cpu);
     this.guard(true);
   }
@@ -216,13 +216,13 @@ export class Guest {
       this.processor.dropAll();
     }
     this.state = state;
-    this.#tallyOutsideRing0();
+    this.#tally();
     this.limit ??= modeLimit(cpu);
     if (this.mappingChanged) this.#followMapping(cpu);
   }
 
-  #tallyOutsideRing0(): void {
-    this.counter.tally = this.state.cpl === 0 ? undefined : this.observer;
+  #tally(): void {
+    this.counter.tally = this.observer.tally(this.state.cpl);
   }
 
   #followMapping(cpu: CpuState): void {
@@ -332,11 +332,11 @@ export class Guest {
   }
 
   /** Through the guest's own mapping; what stands behind no memory, or in ROM, is lost as on a bus. */
-  #write({ linear, bytes }: LinearWrite): void {
+  #write({ linear, bytes, isPhysical }: LinearWrite): void {
     for (let done = 0; done < bytes.length; ) {
       const at = (linear + done) % ADDRESS_SPACE;
       const size = Math.min(bytes.length - done, PAGE_SIZE - (at % PAGE_SIZE));
-      const physical = this.#translate(at);
+      const physical = isPhysical ? at : this.#translate(at);
       if (physical !== undefined) {
         const bank = this.memory.bankOf(physical);
         if (bank?.kind === 'ram') {

@@ -2,6 +2,7 @@
  * Machine: an EntryState brought to life, the one stateful thing. `run` returns a Stop, and may be called again: it
  * goes on from where it stands.
  */
+import { checkEntryState } from './check-entry-state.ts';
 import { type Continuation, type GivenAnswer, unanswerable } from './continuation.ts';
 import { linearEip } from './cpu-state.ts';
 import type { EntryState } from './entry-state.ts';
@@ -28,6 +29,9 @@ const NO_PROGRESS: Cause = {
 };
 
 const NOTHING_LEFT: Unfinished = { letsPass: undefined, answers: [] };
+
+/** Ways to count that need no second pass. */
+const UNCOUNTED: ReadonlySet<RunOptions['count']> = new Set(['never', 'beginning'] as const);
 
 /** `runAsync` lets other work go on after so long. */
 const SLICE_MILLISECONDS = 50;
@@ -62,8 +66,12 @@ export class Machine {
     this.#guest = this.#start();
   }
 
-  /** @throws {EngineError} when the engine cannot be put into the entry state */
+  /**
+   * @throws {EntryStateError} when the entry state contradicts itself: regions that overlap, a region without memory …
+   * @throws {EngineError} when the engine cannot be put into the entry state
+   */
   static open(library: UnicornLibrary, entry: EntryState, options: MachineOptions = {}): Machine {
+    checkEntryState(entry);
     return new Machine(library, entry, options);
   }
 
@@ -91,10 +99,16 @@ export class Machine {
   /** As {@link run}, in slices: other work goes on, and `signal` ends it in an `interrupted` Stop. */
   async runAsync(options: RunOptions = {}): Promise<Stop> {
     const job = new Job(this.#access(), options, true);
+    let isBlocking = false;
     for (;;) {
       if (options.signal?.aborted) return this.#stopped(job.interrupt(), job);
       const stop = job.slice(SLICE_MILLISECONDS);
       if (stop) return this.#stopped(stop, job);
+      if (!job.relaxed) options.onProgress?.(this.#guest.counter.retired);
+      if (job.relaxed && !isBlocking) {
+        isBlocking = true;
+        options.onBlocking?.();
+      }
       await new Promise<void>(resolve => setTimeout(resolve, 0));
     }
   }
@@ -209,7 +223,9 @@ class Job {
     this.#options = options;
     this.#deadline =
       options.timeout === undefined ? Number.POSITIVE_INFINITY : performance.now() + options.timeout;
-    const leaves = access.resumedAt !== undefined && untilsOf(options).has(access.resumedAt);
+    const leaves =
+      access.resumedAt !== undefined &&
+      (options.untilCode !== undefined || untilsOf(options).has(access.resumedAt));
     this.#untilFrom = access.guest().counter.retired + (leaves ? 1 : 0);
     const returns = inSlices || options.timeout !== undefined;
     const { counter, processor } = access.guest();
@@ -238,6 +254,11 @@ class Job {
     return this.#stepFrom;
   }
 
+  /** Nothing is counted now. */
+  get relaxed(): boolean {
+    return this.#session.relaxed;
+  }
+
   get stopOn(): StopOn {
     return this.#options.stopOn ?? 'loss';
   }
@@ -251,7 +272,8 @@ class Job {
     }
     const end = this.#session.slice(Math.min(milliseconds, left));
     if (end.type === 'slice') return undefined;
-    if (end.type === 'stop' && (!this.#session.relaxed || this.#options.count === 'never')) return end.stop;
+    if (end.type === 'stop' && (!this.#session.relaxed || UNCOUNTED.has(this.#options.count)))
+      return end.stop;
     if (end.type === 'stop') this.#found = end.stop;
     if (end.type === 'needs-steps') this.#stepFrom = end.from;
     if (end.type === 'step-through') {

@@ -6,15 +6,23 @@ import { needsChecks, plannedStop } from './block-plan.ts';
 import { type Block, isOneInside } from './blocks.ts';
 import { CodePages } from './code-pages.ts';
 import type { GivenAnswer, LetPass } from './continuation.ts';
-import { type CpuState, linearEip } from './cpu-state.ts';
+import { type CpuState, linearEip, type Ring } from './cpu-state.ts';
 import { type DecodedInstruction, decodeInstruction } from './decode/instruction.ts';
 import type { Sensitivity } from './decode/sensitivity.ts';
 import type { Effect } from './effect.ts';
 import { faultOf, isExact, isFetchedAhead, isUndone } from './faults.ts';
 import { FLAG_ZF } from './flags.ts';
 import type { Guest } from './guest.ts';
-import { DEFAULT_INSTRUCTIONS, type RunOptions, type StopOn, untilsOf } from './run-options.ts';
-import { evaluate, mustStop, type Verdict } from './sensitive/index.ts';
+import type { Comparison } from './observe/observation.ts';
+import {
+  type CodePattern,
+  DEFAULT_INSTRUCTIONS,
+  isCode,
+  type RunOptions,
+  type StopOn,
+  untilsOf,
+} from './run-options.ts';
+import { evaluate, mustStop, type Situation, type Verdict } from './sensitive/index.ts';
 import { situationOf } from './situation.ts';
 import type { Cause, Exception, Stop } from './stop.ts';
 import { describeStop } from './stop-record.ts';
@@ -91,9 +99,11 @@ const READS_DESCRIPTORS = new Set<Sensitivity['type']>([
 
 export class Session {
   readonly #guest: Guest;
-  readonly #untils: ReadonlySet<number>;
+  readonly #untils: Set<number>;
+  /** Where a new block begins with it, that address joins {@link Session.#untils}. */
+  readonly #untilCode: CodePattern | undefined;
   readonly #budget: number;
-  readonly #count: 'auto' | 'always' | 'never';
+  readonly #count: NonNullable<RunOptions['count']>;
   readonly #ownStopOn: StopOn;
   /** Version of what is observed that the engine's translations were planned for. */
   #observed = 0;
@@ -149,7 +159,9 @@ export class Session {
     this.#answers = [...(mode.answers ?? [])];
     this.#letsPass = mode.letsPass;
     this.#fragileStarts = mode.fragile ?? new Set();
-    this.#untils = untilsOf(options);
+    this.#untils = new Set(untilsOf(options));
+    this.#untilCode = options.untilCode;
+    if (this.#untilCode && resumedAt !== undefined) this.#untils.add(resumedAt);
     this.#untilFrom = mode.untilFrom ?? 0;
     this.#budget = options.instructions ?? DEFAULT_INSTRUCTIONS;
     this.#count = options.count ?? 'auto';
@@ -163,7 +175,7 @@ export class Session {
     this.#canRelax =
       guest.counter.retired === 0 &&
       !tracer &&
-      !inSlices &&
+      (!inSlices || (this.#count === 'beginning' && options.timeout === undefined)) &&
       this.#budget === Number.POSITIVE_INFINITY &&
       guest.processor.capabilities.edgeHook;
     this.#leavingUntil = resumedAt !== undefined && this.#untils.has(resumedAt);
@@ -207,10 +219,12 @@ export class Session {
   slice(milliseconds: number): SliceEnd {
     this.#deadline = performance.now() + milliseconds;
     this.#sliceOver = false;
+    const { relaxed } = this;
     for (;;) {
       const end = this.#turn();
       if (end) return end;
-      if (this.#sliceOver || performance.now() >= this.#deadline) return { type: 'slice' };
+      if (this.#sliceOver || this.relaxed !== relaxed || performance.now() >= this.#deadline)
+        return { type: 'slice' };
     }
   }
 
@@ -231,6 +245,7 @@ export class Session {
     if (this.#isFull) this.#forgetCode();
     if (guest.observer.version !== this.#observed) this.#followObserver();
     if (guest.limit) return this.#end({ kind: 'engine-limit', ...guest.limit });
+    this.#lookForCode(eip);
     if (this.#untils.has(eip) && !this.#leavingUntil && counter.retired >= this.#untilFrom)
       return this.#end({ kind: 'reached', address: eip });
     if (!this.relaxed && counter.retired >= this.#budget)
@@ -240,9 +255,7 @@ export class Session {
     const bytes = guest.code(eip, CODE_BYTES).slice();
     const instruction = decodeInstruction(bytes, eip, guest.state.bits, registers);
     if (this.#letsPass) {
-      if (guest.state.cpl !== 0) {
-        guest.observer.look(situationOf(guest, guest.cpu(), instruction, bytes), counter.retired);
-      }
+      this.#observe(eip, instruction, () => situationOf(guest, guest.cpu(), instruction, bytes));
       return this.#passAnswered(this.#letsPass, eip, instruction);
     }
     // An instruction that cannot be fetched is left to the CPU, which faults.
@@ -315,10 +328,28 @@ export class Session {
 
   #hasToBeSeen(eip: number, instruction: DecodedInstruction): boolean {
     const { state, watch, observer } = this.#guest;
-    const { sensitivity, silent } = instruction;
+    const { sensitivity } = instruction;
     if (sensitivity && mustStop(sensitivity, state, watch)) return true;
-    if (silent !== undefined && state.cpl !== 0 && observer.wants(silent)) return true;
-    return needsChecks(eip, instruction, state);
+    const rule = observer.ruleOf(instruction, state.cpl, eip);
+    const wanted =
+      rule !== undefined && (state.cpl === 0 ? observer.wantsViolation(rule) : observer.wants(rule));
+    return wanted || needsChecks(eip, instruction, state);
+  }
+
+  /** Looks at the instruction at EIP as the observer does where it is. */
+  #observe(eip: number, instruction: DecodedInstruction, situation: () => Situation): Comparison | undefined {
+    const { state, observer, counter } = this.#guest;
+    if (state.cpl !== 0) return observer.look(situation(), counter.retired);
+    if (observer.ruleOf(instruction, 0, eip) === undefined) return undefined;
+    return observer.lookInRing0(situation(), counter.retired);
+  }
+
+  /** An instruction of this rule has retired, and the counter has not seen it. */
+  #noteRetired(rule: string | undefined, cpl: Ring): void {
+    const { observer } = this.#guest;
+    if (rule === undefined) return;
+    if (cpl === 0) observer.addInRing0(rule);
+    else observer.add(rule);
   }
 
   #decide(eip: number, bytes: Uint8Array, instruction: DecodedInstruction): SliceEnd | undefined {
@@ -326,10 +357,13 @@ export class Session {
     const cpu = guest.cpu();
     const situation = { ...situationOf(guest, cpu, instruction, bytes), stopOn: this.#stopOn };
     const verdict = evaluate(situation);
-    const seen = guest.state.cpl === 0 ? undefined : guest.observer.look(situation, guest.counter.retired);
+    const seen = this.#observe(eip, instruction, () => situation);
     this.#leavingUntil = false;
-    if (seen && this.#stopOn === 'sensitive' && verdict.type !== 'stop') {
-      return this.#end({ kind: 'sensitive', rule: instruction.silent ?? '', ...seen }, undefined, cpu);
+    // A paravirtual kernel that halts in ring 0 has run what it should not.
+    const passes = verdict.type !== 'stop' || (seen?.instead && verdict.cause.kind === 'halt');
+    if (seen && this.#stopOn === 'sensitive' && passes) {
+      const rule = guest.observer.ruleOf(instruction, guest.state.cpl, eip) ?? '';
+      return this.#end({ kind: 'sensitive', rule, ...seen }, undefined, cpu);
     }
     switch (verdict.type) {
       case 'stop':
@@ -383,7 +417,7 @@ export class Session {
 
   #apply(effect: Effect, instruction: DecodedInstruction): void {
     const { state, observer, processor, counter } = this.#guest;
-    if (instruction.silent !== undefined && state.cpl !== 0) observer.add(instruction.silent);
+    this.#noteRetired(observer.ruleOf(instruction, state.cpl, processor.eip), state.cpl);
     counter.begin();
     this.#tracer?.answer(processor.eip, effect.registers ?? {}, counter.retired);
     const next = this.#guest.apply(effect, instruction.length);
@@ -400,7 +434,8 @@ export class Session {
     // Without a call for every block there is no way to stop after a branch.
     const { relaxed } = this;
     const watchAll = relaxed && !instruction.fallsThrough;
-    const isOutsideRing0 = guest.state.cpl !== 0;
+    const { cpl } = guest.state;
+    const rule = guest.observer.ruleOf(instruction, cpl, eip);
     if (watchAll) processor.watch('every');
     if (this.#stale) processor.drop(eip, eip + instruction.length);
     this.#stale = false;
@@ -426,9 +461,7 @@ export class Session {
     if (end) return end;
     // What has retired is told before the level is another.
     guest.counter.leave(processor.eip);
-    if (relaxed && !watchAll && isOutsideRing0 && instruction.silent !== undefined && processor.eip !== eip) {
-      guest.observer.add(instruction.silent);
-    }
+    if (relaxed && !watchAll && processor.eip !== eip) this.#noteRetired(rule, cpl);
     if (type !== undefined && CHANGES_STATE.has(type)) {
       // What is in the tables counts from here on, even if the register keeps its value.
       if (instruction.sensitivity?.type === 'rule' && FLUSHES.has(instruction.sensitivity.rule)) {
@@ -499,6 +532,7 @@ export class Session {
       }
       blocks.forget(start);
       const block = blocks.get(start, size, state.bits);
+      this.#lookForCode(start);
       this.#codePages.note(block);
       if (start === this.#passing) return false;
       if (this.#codePages.isDue || this.#isFull) return true;
@@ -519,6 +553,7 @@ export class Session {
     // The running block has just been compared.
     const intact =
       known !== undefined && ((known === counter.running && !this.#stepping) || blocks.isUnchanged(known));
+    if (!intact) this.#lookForCode(start);
     if (known && !intact && start !== this.#passing) {
       // Engines sometimes keep a translation of code that is no longer there: see the quirk `stale-code`.
       this.#stale = true;
@@ -538,6 +573,12 @@ export class Session {
     counter.enter(block);
     this.#entered++;
     return false;
+  }
+
+  /** Code that runs for the first time may be what the run goes to. */
+  #lookForCode(start: number): void {
+    const pattern = this.#untilCode;
+    if (pattern && isCode(pattern, this.#guest.code(start, pattern.bytes.length))) this.#untils.add(start);
   }
 
   /**
@@ -615,7 +656,12 @@ export class Session {
 
   /** After enough counted blocks, `auto` goes on without counting where the engine can. */
   #relaxWhenLong(): void {
-    if (this.#count === 'auto' && !this.relaxed && this.#blocks > COUNTED_BLOCKS && this.#canRelax) {
+    if (
+      (this.#count === 'auto' || this.#count === 'beginning') &&
+      !this.relaxed &&
+      this.#blocks > COUNTED_BLOCKS &&
+      this.#canRelax
+    ) {
       this.#guest.processor.watch('new');
     }
   }
@@ -654,7 +700,7 @@ export class Session {
     const { counter } = this.#guest;
     const counted = this.#count !== 'never' && !this.relaxed;
     return describeStop(this.#guest, cpu, cause, exception, {
-      instructions: counted ? counter.retired : 0,
+      instructions: counted || this.#count === 'beginning' ? counter.retired : 0,
       counted,
       trail: counted ? counter.trail(linearEip(cpu)) : [linearEip(cpu)],
     });

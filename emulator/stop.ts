@@ -91,7 +91,7 @@ export interface Near {
 
 export type Access = 'read' | 'write' | 'fetch';
 
-export type HypercallVia = 'int' | 'vmcall' | 'vmmcall' | 'hypercall-page';
+export type HypercallVia = 'int' | 'vmcall' | 'vmmcall' | 'hypercall-page' | 'rom';
 
 /** Flags asked for and not given. One member a kind: a member with two kinds would be lost in {@link StopOf}. */
 interface FlagsLost<K extends 'popf' | 'iret'> {
@@ -153,7 +153,7 @@ export type Cause =
       readonly kind: 'hypercall';
       readonly via: HypercallVia;
       readonly vector?: number;
-      /** What the guest passes as the number. */
+      /** What the guest passes as the number; through a ROM, which of its entries was called. */
       readonly number: number;
       /** In the order of the hypervisor's ABI, with the register each is passed in. */
       readonly arguments: readonly { readonly register: string; readonly value: number }[];

@@ -37,16 +37,10 @@ const AS_OPTIONS = [
 
 const LD_OPTIONS = ['-m', 'elf_i386', '--build-id=none', '--fatal-warnings'];
 
-const ELF_OPTIONS = [
-  '-e',
-  '0x100000', // the physical address of startup_32, see kernel.ld
-  '-z',
-  'max-page-size=0x1000',
-  '-z',
-  'common-page-size=0x1000',
-  '-z',
-  'noexecstack',
-];
+/** The physical address of startup_32, see kernel.ld. */
+const ENTRY = '0x100000';
+
+const ELF_OPTIONS = ['-z', 'max-page-size=0x1000', '-z', 'common-page-size=0x1000', '-z', 'noexecstack'];
 
 /** @returns undefined when `as` or `ld` is not installed */
 export function findBinutils(): BinutilsVersions | undefined {
@@ -63,11 +57,14 @@ export function recordedBinutils(): BinutilsVersions {
   return JSON.parse(readFileSync(join(imagesFolder(), VERSIONS_FILE), 'utf8')) as BinutilsVersions;
 }
 
-/** Builds every image in a folder of its own, removed at the end. @throws when a tool fails; its message is on stderr */
+/**
+ * Builds every image, and the stub of `startup32 wrap`, in a folder of their own, removed at the end.
+ * @throws when a tool fails; its message is on stderr
+ */
 export function buildImages(): readonly BuiltImage[] {
   const work = mkdtempSync(join(tmpdir(), 'startup32-images-'));
   try {
-    return IMAGE_RECIPES.map(recipe => buildImage(recipe, work));
+    return [...IMAGE_RECIPES.map(recipe => buildImage(recipe, work)), buildStub(work)];
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
@@ -85,10 +82,33 @@ function buildImage(recipe: ImageRecipe, work: string): BuiltImage {
     work,
   );
   const script = ['-T', join(sources, recipe.linkerScript), '-o', path, object];
-  run('ld', [...LD_OPTIONS, ...(recipe.format === 'elf' ? ELF_OPTIONS : []), ...script], work);
+  const elf = recipe.format === 'elf' ? ['-e', recipe.entry ?? ENTRY, ...ELF_OPTIONS] : [];
+  run('ld', [...LD_OPTIONS, ...elf, ...script], work);
   const bytes = new Uint8Array(readFileSync(join(work, path)));
   if (recipe.format === 'elf') return { path, bytes };
   return { path, bytes: appendCrc32(bytes) };
+}
+
+const STUB_SOURCES = '../src/wrap';
+/** So that a line of the module is within the width that the sources have. */
+const STUB_LINE = 100;
+
+/** The bytes of src/wrap/stub.S as a module: the installed package has no assembler, and a browser no files. */
+function buildStub(work: string): BuiltImage {
+  const sources = join(imagesFolder(), STUB_SOURCES);
+  const include = ['-I', sources, '-I', imagesFolder()];
+  run('as', [...AS_OPTIONS, ...include, '-o', 'stub.o', join(sources, 'stub.S')], work);
+  run('ld', [...LD_OPTIONS, '-T', join(sources, 'stub.ld'), '-o', 'stub.bin', 'stub.o'], work);
+  const base64 = readFileSync(join(work, 'stub.bin')).toString('base64');
+  const lines = base64.match(new RegExp(`.{1,${STUB_LINE}}`, 'g')) ?? [];
+  const text = [
+    '/** Made from stub.S by `npm run images`; in base64. */',
+    'export const STUB = [',
+    ...lines.map(line => `  '${line}',`),
+    "].join('');",
+    '',
+  ].join('\n');
+  return { path: `${STUB_SOURCES}/stub.ts`, bytes: new TextEncoder().encode(text) };
 }
 
 /** Paths of the images whose built file in the repository is missing or has other bytes. */
@@ -134,13 +154,14 @@ function main(options: readonly string[]): number {
   const built = buildImages();
   const differing = differingImages(built);
   if (check) {
-    for (const path of differing) process.stdout.write(`images/${path} is not what its source gives\n`);
+    for (const path of differing)
+      process.stdout.write(`${join('images', path)} is not what its source gives\n`);
     return differing.length === 0 ? 0 : 5;
   }
   for (const { path, bytes } of built) {
     writeFileSync(join(imagesFolder(), path), bytes);
     process.stdout.write(
-      `images/${path}  ${bytes.length} bytes${differing.includes(path) ? '  changed' : ''}\n`,
+      `${join('images', path)}  ${bytes.length} bytes${differing.includes(path) ? '  changed' : ''}\n`,
     );
   }
   writeFileSync(join(imagesFolder(), VERSIONS_FILE), `${JSON.stringify(binutils, null, 2)}\n`);

@@ -8,6 +8,8 @@ export interface ImageRecipe {
   /** Relative to `images/`. */
   readonly linkerScript: string;
   readonly format: 'elf' | 'bzimage';
+  /** Of an ELF image: e_entry, a number or a symbol. Default: the physical address of startup_32, see kernel.ld. */
+  readonly entry?: string;
 }
 
 const elf = (name: string, linkerScript = 'kernel.ld'): ImageRecipe => ({
@@ -27,8 +29,18 @@ export const IMAGE_RECIPES: readonly ImageRecipe[] = [
   elf('iopl'),
   elf('shutdown'),
   elf('long-mode'),
+  elf('startup-paravirt'),
+  elf('startup-paravirt-cr0'),
   elf('lguest-hello'),
+  elf('lguest-2.6.23'),
+  elf('lguest-vmcall'),
+  elf('vmi-probe'),
   elf('xen-hello', 'xen.ld'),
   elf('ud2-xen', 'xen.ld'),
+  { ...elf('xen-legacy', 'xen-legacy/xen-legacy.ld'), entry: 'stext' },
+  { ...elf('xen-no-entry', 'xen.ld'), entry: 'startup_32' },
+  elf('xen-ring0', 'xen.ld'),
+  elf('pvh-hello', 'xen.ld'),
+  { ...elf('multiboot'), entry: 'startup_32' },
   { name: 'bzimage', file: 'bzimage.bin', linkerScript: 'bzimage/bzimage.ld', format: 'bzimage' },
 ];

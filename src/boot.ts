@@ -41,7 +41,7 @@ export async function boot(image: KernelImage, request: BootRequest): Promise<Ma
 }
 
 /** What a report can be given besides what the machine and the image say. */
-export type ReportOptions = Pick<ReportContext, 'syntax' | 'command' | 'serial' | 'traceHash'>;
+export type ReportOptions = Pick<ReportContext, 'syntax' | 'command' | 'serial' | 'traceHash' | 'payload'>;
 
 /** What the report of a machine that was booted from `image` is made from. */
 export const contextOf = (

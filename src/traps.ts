@@ -6,8 +6,8 @@ import {
   type VirtualCpu,
   virtualCpu,
 } from '../boot-protocols/hosts/answers.ts';
-import { NEWEST_LGUEST } from '../boot-protocols/hosts/eras.ts';
 import type { HostName } from '../boot-protocols/hosts/index.ts';
+import { NEWEST_LGUEST } from '../boot-protocols/lguest/eras.ts';
 import { RUN_ENDED } from '../emulator/continuation.ts';
 import type { Machine, RunOptions } from '../emulator/machine.ts';
 import type { Stop } from '../emulator/stop.ts';
@@ -15,7 +15,7 @@ import type { Stop } from '../emulator/stop.ts';
 export interface TrapsOptions extends RunOptions {
   /** Who answers; default: the host of the boot protocol, or `skip` where it names none. */
   readonly answer?: HostName;
-  /** Which lguest answers: a Linux version, 2.6.23 to 4.13; default the last. */
+  /** Which lguest answers: a Linux version, 2.6.23 to 4.13; default that of the entry, else the last. */
   readonly era?: string;
   /** Traps to answer at most; default 10,000. */
   readonly traps?: number;
@@ -82,7 +82,12 @@ const keyOf = ({ kind, cpu, instruction }: Stop, answer: Answer): string =>
  * @throws {RangeError} for runs without counting: a second pass could not repeat the answers
  */
 export async function runThroughTraps(machine: Machine, options: TrapsOptions = {}): Promise<TrapsResult> {
-  const { answer: given, era = NEWEST_LGUEST, traps: limit = DEFAULT_TRAPS, ...run } = options;
+  const {
+    answer: given,
+    era = machine.entry.knobs.era ?? NEWEST_LGUEST,
+    traps: limit = DEFAULT_TRAPS,
+    ...run
+  } = options;
   const host = given ?? hostOf(machine.entry.protocol);
   const entries = new Map<string, Entry>();
   let virtual: VirtualCpu = virtualCpu(machine.entry);
@@ -109,6 +114,7 @@ export async function runThroughTraps(machine: Machine, options: TrapsOptions = 
       readMsr: index => machine.readMsr(index),
     });
     met++;
+    run.onProgress?.(stop.instructions);
     note(entries, stop, answer);
     if (isStuck(before, stop)) return result('stuck', stop);
     before = answer.continuation?.type === 'let-pass' ? stop : undefined;

@@ -27,6 +27,8 @@ it('has the command, the library, the engine with its licence, the schema and th
       'dist/src/index.d.ts',
       'dist/src/report/stop.schema.json',
       'dist/src/report/traps.schema.json',
+      'dist/src/report/state.schema.json',
+      'dist/src/report/state-diff.schema.json',
       'dist/emulator/unicorn/unicorn-x86.generated.js',
       'dist/emulator/unicorn/unicorn-x86.LICENSE',
       'images/native/native.elf',

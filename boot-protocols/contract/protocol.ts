@@ -3,21 +3,20 @@
  * what the boot protocol 2.07 says: flat segments that the kernel is to keep, boot_params, and memory mapped 1:1.
  * Linux commits a24e785111a and e5371ac566b (2.6.24); boot.rst, "hardware_subarch" and "loadflags".
  */
-import { CR0_PG, CR4_PAE } from '../../emulator/control-bits.ts';
 import type { EntryState, MemoryBank } from '../../emulator/entry-state.ts';
 import { FLAG_RESERVED_1 } from '../../emulator/flags.ts';
 import { flatCode, flatData } from '../../emulator/segmentation.ts';
 import type { KernelImage } from '../../src/kernel-image/kernel-image.ts';
 import { advise } from '../advice.ts';
 import { type KnobbedProtocol, settleKnobs, spellKnobs } from '../knobs.ts';
-import { loadflags, placeBootData, placeImage, shownVersion } from '../linux/boot-data.ts';
+import { loadedHigh, loadflags, placeBootData, placeImage, shownVersion } from '../linux/boot-data.ts';
 import * as layout from '../linux/layout.ts';
 import { checkEntry, checkFits } from '../linux/placement.ts';
 import { loaderMemory } from '../loader-memory.ts';
 import type { BootOptions } from '../protocol.ts';
 import { react } from '../reactions.ts';
 import { arrangeRegions, mapIdentity } from '../regions.ts';
-import { CR0_PROTECTED, entryRegisters } from '../registers.ts';
+import { CR0_PROTECTED, entryControl, entryRegisters } from '../registers.ts';
 import { encodeGdt, flatSegments, NULL_SEGMENT } from '../segments.ts';
 import { tryStart } from '../startable.ts';
 import { CONTRACT_ADVICE, CONTRACT_REACTIONS } from './reactions.ts';
@@ -42,19 +41,19 @@ function entryState(image: KernelImage, options: BootOptions): EntryState {
       signature: true,
       version: shownVersion(image, layout.VERSION_2_07, true),
       typeOfLoader: layout.LOADER_UNDEFINED,
-      loadflags: loadflags(knobs.keepSegments, layout.LOADED_HIGH),
+      loadflags: loadflags(knobs.keepSegments, loadedHigh(image)),
       hardwareSubarch: knobs.subarch,
       ...(placed.code32Start === undefined ? {} : { code32Start: placed.code32Start }),
+      ...(placed.kernelAlignment === undefined ? {} : { kernelAlignment: placed.kernelAlignment }),
       e820: [{ start: 0, size: knobs.memory, type: layout.E820_RAM }],
     },
   );
-  const bootData = [data.bootParams, data.commandLine, ...(data.initrd ? [data.initrd] : [])];
   const own = loaderMemory({
     owner: 'loader',
     mode: paging,
     // Ring 3 runs on user pages only (SDM vol. 3, 4.6); to rings 0 to 2 the bit makes no difference.
     mappings: mapIdentity(
-      [...placed.ranges, ...bootData].map(({ name, start, size }) => ({ name, start, size })),
+      [...placed.ranges, ...data.regions].map(({ name, start, size }) => ({ name, start, size })),
     ),
     ...(knobs.gdt === 'flat'
       ? { gdt: encodeGdt(GDT_ENTRIES, { [BOOT_CS_INDEX]: flatCode(ring), [BOOT_DS_INDEX]: flatData(ring) }) }
@@ -82,16 +81,11 @@ function entryState(image: KernelImage, options: BootOptions): EntryState {
     tr: NULL_SEGMENT,
     gdtr: knobs.gdt === 'flat' ? { base: own.gdtBase, limit: GDT_ENTRIES * 8 - 1 } : { base: 0, limit: 0 },
     idtr: { base: 0, limit: 0 },
-    control: {
-      cr0: paging === 'off' ? CR0_PROTECTED : (CR0_PROTECTED | CR0_PG) >>> 0,
-      cr2: 0,
-      cr3: own.cr3,
-      cr4: paging === 'pae' ? CR4_PAE : 0,
-      efer: 0,
-    },
+    control: entryControl(CR0_PROTECTED, paging, own.cr3),
     paging: own.paging,
     banks,
-    regions: arrangeRegions([...placed.regions, ...bootData, ...own.regions], banks),
+    regions: arrangeRegions([...placed.regions, ...data.regions, ...own.regions], banks),
+    structures: [data.structure],
     platform: { hypervisor: ring === 0 ? 'none' : 'generic', hypercallVectors: [], cpuModel: knobs.cpu },
     ...(knobs.poison ? { poison: true } : {}),
   };
@@ -114,6 +108,7 @@ export const contract: KnobbedProtocol = {
     'poison',
     'cpu',
   ],
+  unpacks: false,
   defaults: {
     ring: 1,
     paging: 'off',

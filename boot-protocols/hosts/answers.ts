@@ -54,7 +54,8 @@ export function answerOf(host: HostName, stop: Stop, context: AnswerContext): An
   return { ...answer, sentence: table.sentence, citation: table.citation, detail: answer.sentence };
 }
 
+const HOSTS: Readonly<Record<string, HostName>> = { xen: 'xen', lguest: 'lguest', vmi: 'monitor' };
+
 /** The host that stands under a protocol's kernels; where none does, traps are stepped over. */
-export function hostOf(protocol: string): HostName {
-  return protocol === 'xen' || protocol === 'lguest' ? protocol : 'skip';
-}
+export const hostOf = (protocol: string): HostName =>
+  (Object.hasOwn(HOSTS, protocol) ? HOSTS[protocol] : undefined) ?? 'skip';

@@ -1,6 +1,6 @@
 /** The hosts, and what each makes of the instruction of a rule: from their tables, without a Stop. */
 import { GENERAL_PROTECTION } from '../../emulator/vectors.ts';
-import { compareVersions, NEWEST_LGUEST, OLDEST_LGUEST } from './eras.ts';
+import { compareVersions, NEWEST_LGUEST, OLDEST_LGUEST } from '../lguest/eras.ts';
 import { hostException } from './exception.ts';
 import type { Host, HostAnswer, HostName } from './host.ts';
 import { LGUEST_HOST } from './lguest/rules.ts';

@@ -1,38 +1,32 @@
 /**
- * `lguest`: Linux's own small hypervisor, as of Linux 4.13.
- * tools/lguest/lguest.c (the launcher), drivers/lguest/x86/core.c and segments.c (the host).
+ * `lguest`: Linux's own small hypervisor, from Linux 2.6.23, the first with it, to 4.13, the last. The launcher is
+ * lguest.c, the host drivers/lguest/x86/core.c (2.6.23: lguest_user.c) and segments.c.
  */
 import { CR0_PG, CR4_PAE } from '../../emulator/control-bits.ts';
-import type { EntryState, MemoryBank, MemoryRegion } from '../../emulator/entry-state.ts';
+import type { EntryState, MemoryBank, MemoryRegion, Platform } from '../../emulator/entry-state.ts';
 import { FLAG_IF, FLAG_RESERVED_1 } from '../../emulator/flags.ts';
-import { PAGE_SIZE } from '../../emulator/paging.ts';
 import { flatCode, flatData } from '../../emulator/segmentation.ts';
-import type { KernelImage } from '../../src/kernel-image/kernel-image.ts';
+import type { BzImage, ElfImage, KernelImage } from '../../src/kernel-image/kernel-image.ts';
 import { advise } from '../advice.ts';
 import { type KnobbedProtocol, type Knobs, settleKnobs, spellKnobs } from '../knobs.ts';
-import { bootParamsRegion, commandLineRegion, loadflags } from '../linux/boot-data.ts';
-import { buildBootParams, checkCommandLine, encodeCommandLine } from '../linux/boot-params.ts';
-import { initrdRegion } from '../linux/initrd.ts';
 import * as layout from '../linux/layout.ts';
 import { checkEntry, checkFits, type PlacedImage, placeCode, placeElf } from '../linux/placement.ts';
 import { loaderMemory } from '../loader-memory.ts';
-import { type BootOptions, ProtocolError, type Startable } from '../protocol.ts';
+import { type BootOptions, ProtocolError } from '../protocol.ts';
 import { react } from '../reactions.ts';
-import { arrangeRegions, mapIdentity, roundUp } from '../regions.ts';
+import { arrangeRegions } from '../regions.ts';
 import { CR0_HYPERVISOR, entryRegisters } from '../registers.ts';
 import { encodeGdt, flatSegments, NULL_SEGMENT } from '../segments.ts';
 import { tryStart } from '../startable.ts';
+import { BOOT_PARAMS, launcherData } from './boot-data.ts';
+import { type LguestEra, lguestEra } from './eras.ts';
+import { behindMagic, findGenuineEntry, noMagic } from './genuine.ts';
 import { LGUEST_TRAP_ENTRY, lguestHypercallName } from './hypercalls.ts';
-import { LGUEST_ADVICE, LGUEST_REACTIONS } from './reactions.ts';
+import { guestMappings, guestTables, PAGE_OFFSET } from './page-tables.ts';
+import { eraOf, LGUEST_ADVICE, LGUEST_REACTIONS } from './reactions.ts';
+import { intuitPageOffset, unpackBzImage } from './unpack.ts';
 
-// Guest-physical memory, in address order (lguest.c, main and load_bzimage).
-const BOOT_PARAMS = 0x0;
-const COMMAND_LINE = 0x1000;
 const BZIMAGE_LOAD = 0x100000;
-/** The launcher copies the command line without a limit; Linux reads this much (COMMAND_LINE_SIZE less the NUL). */
-const COMMAND_LINE_LIMIT = 2047;
-/** lguest.c: the decompressor asks for it since 2.6.31. */
-const KERNEL_ALIGNMENT = 0x1000000;
 
 // The host's GDT for a guest (asm/segment.h, drivers/lguest/segments.c).
 const GDT_ENTRIES = 32;
@@ -41,49 +35,84 @@ const LGUEST_DS_INDEX = 11;
 const KERNEL_CS_INDEX = 12;
 const KERNEL_DS_INDEX = 13;
 
-function checkType(image: KernelImage): Startable {
-  if (image.format === 'elf' && image.type !== 'ET_EXEC') {
-    return {
-      ok: false,
-      code: 'elf-type',
-      reason: `e_type is ${image.type}; the lguest launcher takes ET_EXEC only`,
-    };
-  }
-  return { ok: true };
+interface Loaded {
+  readonly placed: PlacedImage;
+  /** Linear address of the first instruction. */
+  readonly eip: number;
+  /** What the launcher of 2.6.23 finds. */
+  readonly pageOffset?: number;
 }
 
-/** The launcher always loads a bzImage at 1 MiB and starts it at code32_start, relocatable or not. */
-function placeImage(image: KernelImage): PlacedImage {
-  return image.format === 'elf' ? placeElf(image) : placeCode(image, BZIMAGE_LOAD, image.setup.code32Start);
-}
-
-function bootData(knobs: Knobs): readonly MemoryRegion[] {
-  checkCommandLine(knobs.cmdline, COMMAND_LINE_LIMIT, 'Linux');
-  const { initrd, memory } = knobs;
-  const initrdSize = initrd ? roundUp(initrd.length, PAGE_SIZE) : 0;
-  if (initrdSize >= memory) {
+function loadElf(image: ElfImage, era: LguestEra): Loaded {
+  if (image.type !== 'ET_EXEC') {
     throw new ProtocolError(
-      'initrd-too-big',
-      `the initrd is ${initrd?.length} bytes long; --memory gives ${memory}`,
+      'elf-type',
+      `${image.name}: e_type is ${image.type}; the lguest launcher takes ET_EXEC only`,
     );
   }
-  const initrdStart = memory - initrdSize;
-  const params = buildBootParams({
-    version: layout.VERSION_2_07,
-    loadflags: loadflags(knobs.keepSegments, 0),
-    hardwareSubarch: knobs.subarch,
-    kernelAlignment: KERNEL_ALIGNMENT,
-    cmdLinePtr: COMMAND_LINE,
-    e820: [{ start: 0, size: memory, type: layout.E820_RAM }],
-    ...(initrd
-      ? { typeOfLoader: layout.LOADER_UNDEFINED, initrd: { start: initrdStart, size: initrd.length } }
-      : {}),
-  });
-  return [
-    bootParamsRegion(params, BOOT_PARAMS),
-    commandLineRegion(encodeCommandLine(knobs.cmdline), COMMAND_LINE),
-    ...(initrd ? [initrdRegion(initrd, initrdStart)] : []),
-  ];
+  const parts = placeElf(image);
+  if (era.findsEntry) {
+    const { physical, pageOffset } = findGenuineEntry(image);
+    return { placed: { ...parts, entry: physical }, eip: (physical + pageOffset) >>> 0, pageOffset };
+  }
+  // The launcher takes e_entry as it is; where memory is at PAGE_OFFSET too, that may be a virtual address.
+  const { entry } = image;
+  const isHigh = era.tables === 'both' && entry >= PAGE_OFFSET;
+  return { placed: { ...parts, entry: isHigh ? entry - PAGE_OFFSET : entry }, eip: entry };
+}
+
+/** The kernel inside, found and guessed as the launcher of 2.6.23 does. */
+function loadUnpacked(image: BzImage, memory: number): Loaded {
+  const kernel = unpackBzImage(image, memory - BZIMAGE_LOAD);
+  const pageOffset = intuitPageOffset(image, kernel);
+  const at = behindMagic(kernel);
+  if (at < 0) throw noMagic(`the kernel in ${image.name}`);
+  const region: MemoryRegion = {
+    name: 'unpacked kernel',
+    start: BZIMAGE_LOAD,
+    size: kernel.length,
+    owner: 'kernel',
+    contents: kernel,
+    defined: true,
+  };
+  const entry = BZIMAGE_LOAD + at;
+  return {
+    placed: { entry, regions: [region], ranges: [region] },
+    eip: (entry + pageOffset) >>> 0,
+    pageOffset,
+  };
+}
+
+/** From 2.6.24 on the launcher loads every bzImage at 1 MiB and starts it at code32_start, relocatable or not. */
+function loadBzImage(image: BzImage, era: LguestEra, memory: number): Loaded {
+  if (era.findsEntry) return loadUnpacked(image, memory);
+  const { code32Start } = image.setup;
+  return { placed: placeCode(image, BZIMAGE_LOAD, code32Start), eip: code32Start };
+}
+
+/** The knobs, as far as the era has them. */
+function settle(
+  image: KernelImage,
+  options: BootOptions,
+): { readonly knobs: Knobs; readonly era: LguestEra } {
+  const knobs = settleKnobs(lguest, options, image);
+  const era = lguestEra(knobs.era);
+  if (knobs.paging === 'pae' && !era.pae) {
+    throw new ProtocolError(
+      'bad-knob',
+      `--paging is pae; lguest of Linux ${era.version} has 32-bit paging only, and PAE from 2.6.31 on`,
+      true,
+    );
+  }
+  if (knobs.paging === 'off' && era.findsEntry) {
+    throw new ProtocolError(
+      'bad-knob',
+      `--paging is off; lguest of Linux ${era.version} enters the kernel at its virtual address, where nothing is without paging`,
+      true,
+    );
+  }
+  const keepSegments = options.keepSegments ?? (era.bootProtocol && knobs.keepSegments);
+  return { knobs: { ...knobs, keepSegments }, era };
 }
 
 const hostGdt = (knobs: Knobs): Uint8Array =>
@@ -94,18 +123,42 @@ const hostGdt = (knobs: Knobs): Uint8Array =>
     [KERNEL_DS_INDEX]: flatData(knobs.ring),
   });
 
+/** EBX, ECX, EDX, ESI need not be said: they are the default. */
+const DEFAULT_ARGUMENTS = 4;
+
+const platformOf = (knobs: Knobs, era: LguestEra): Platform => ({
+  hypervisor: 'lguest',
+  hypercallVectors: [LGUEST_TRAP_ENTRY],
+  ...(era.hypercallArguments.length < DEFAULT_ARGUMENTS
+    ? { hypercallArguments: era.hypercallArguments }
+    : {}),
+  ...(era.vmcall ? { vmcall: true } : {}),
+  cpuModel: knobs.cpu,
+});
+
 function entryState(image: KernelImage, options: BootOptions): EntryState {
-  const knobs = settleKnobs(lguest, options, image);
-  const startable = checkType(image);
-  if (!startable.ok) throw new ProtocolError(startable.code, `${image.name}: ${startable.reason}`);
-  const placed = placeImage(image);
-  checkFits(image, placed, knobs.memory);
+  const { knobs, era } = settle(image, options);
+  const { memory, paging: mode } = knobs;
+  const { placed, eip, pageOffset } =
+    image.format === 'elf' ? loadElf(image, era) : loadBzImage(image, era, memory);
+  checkFits(image, placed, memory);
   checkEntry(image, placed);
-  const ram: MemoryBank = { name: 'guest memory', start: 0, size: knobs.memory, kind: 'ram' };
+  const data = launcherData(knobs, era);
+  const tables =
+    mode === 'off' || era.tables === 'none'
+      ? undefined
+      : guestTables({
+          tables: era.tables,
+          mode,
+          memory,
+          top: data.top,
+          ...(pageOffset === undefined ? {} : { pageOffset }),
+        });
+  const ram: MemoryBank = { name: 'guest memory', start: 0, size: memory, kind: 'ram' };
   const host = loaderMemory({
     owner: 'lguest host',
-    mode: knobs.paging,
-    mappings: mapIdentity([ram]),
+    mode,
+    mappings: mode === 'off' ? [] : guestMappings(era.tables, mode, memory, pageOffset),
     ...(knobs.gdt === 'flat' ? { gdt: hostGdt(knobs) } : {}),
   });
   const banks = [ram, ...host.banks];
@@ -113,9 +166,9 @@ function entryState(image: KernelImage, options: BootOptions): EntryState {
     protocol: lguest.name,
     knobs: spellKnobs(lguest, knobs),
     ring: knobs.ring,
-    // drivers/lguest/x86/core.c lguest_arch_setup_regs: everything zero but segments, EFLAGS, EIP and ESI.
+    // lguest_arch_setup_regs (2.6.23: setup_regs): everything zero but segments, EFLAGS, EIP and ESI.
     registers: entryRegisters({ esi: { value: BOOT_PARAMS, meaning: 'boot_params (physical)' } }, 'zero'),
-    eip: placed.entry,
+    eip,
     eflags: FLAG_RESERVED_1 | FLAG_IF,
     segments: flatSegments(knobs.ring, KERNEL_CS_INDEX, KERNEL_DS_INDEX, { value: 'null', promised: true }),
     ldtr: NULL_SEGMENT,
@@ -123,29 +176,42 @@ function entryState(image: KernelImage, options: BootOptions): EntryState {
     gdtr: knobs.gdt === 'flat' ? { base: host.gdtBase, limit: GDT_ENTRIES * 8 - 1 } : { base: 0, limit: 0 },
     idtr: { base: 0, limit: 0 },
     control: {
-      cr0: knobs.paging === 'off' ? CR0_HYPERVISOR & ~CR0_PG : CR0_HYPERVISOR,
+      cr0: mode === 'off' ? CR0_HYPERVISOR & ~CR0_PG : CR0_HYPERVISOR,
       cr2: 0,
       cr3: host.cr3,
-      cr4: knobs.paging === 'pae' ? CR4_PAE : 0,
+      cr4: mode === 'pae' ? CR4_PAE : 0,
       efer: 0,
     },
     paging: host.paging,
     banks,
-    regions: arrangeRegions([...placed.regions, ...bootData(knobs), ...host.regions], banks),
-    platform: {
-      hypervisor: 'lguest',
-      hypercallVectors: [LGUEST_TRAP_ENTRY],
-      cpuModel: knobs.cpu,
-    },
+    regions: arrangeRegions(
+      [...placed.regions, ...data.regions, ...(tables ? [tables.region] : []), ...host.regions],
+      banks,
+    ),
+    structures: [data.structure],
+    platform: platformOf(knobs, era),
     ...(knobs.poison ? { poison: true } : {}),
   };
 }
 
 export const lguest: KnobbedProtocol = {
   name: 'lguest',
-  summary: 'the lguest hypervisor of Linux 4.13: ring 1, boot_params at 0, subarch 1, paging on 1:1',
+  summary: 'lguest of Linux 2.6.23 to 4.13: ring 1, boot_params at 0, subarch 1, paging on',
   page: 'protocols/lguest.md',
-  knobs: ['memory', 'cmdline', 'initrd', 'ring', 'paging', 'gdt', 'keepSegments', 'subarch', 'poison', 'cpu'],
+  knobs: [
+    'memory',
+    'cmdline',
+    'initrd',
+    'ring',
+    'paging',
+    'gdt',
+    'keepSegments',
+    'subarch',
+    'poison',
+    'cpu',
+    'era',
+  ],
+  unpacks: false,
   defaults: {
     ring: 1,
     paging: '32-bit',
@@ -158,5 +224,5 @@ export const lguest: KnobbedProtocol = {
   entryState,
   reaction: (stop, entry) => react(LGUEST_REACTIONS, stop, entry),
   advice: (stop, image, entry) => advise(LGUEST_ADVICE, stop, image, entry),
-  hypercallName: lguestHypercallName,
+  hypercallName: (number, call) => lguestHypercallName(number, eraOf(call?.entry)),
 };

@@ -1,7 +1,9 @@
 /** boot_params and the command line as regions, and what of the knobs goes into them. */
-import type { MemoryRegion } from '../../emulator/entry-state.ts';
+import type { EntryStructure, MemoryRegion } from '../../emulator/entry-state.ts';
 import type { KernelImage } from '../../src/kernel-image/kernel-image.ts';
+import { relocate } from '../../src/kernel-image/payload/relocate.ts';
 import { protocolVersion } from '../../src/kernel-image/read-setup-header.ts';
+import type { SetupHeader } from '../../src/kernel-image/setup-header.ts';
 import type { Knobs } from '../knobs.ts';
 import { ProtocolError } from '../protocol.ts';
 import { findLow, hex, type Range } from '../regions.ts';
@@ -9,6 +11,7 @@ import {
   type BootParamsFields,
   buildBootParams,
   checkCommandLine,
+  describeBootParams,
   encodeCommandLine,
 } from './boot-params.ts';
 import { INITRD_ADDR_MAX_DEFAULT, placeInitrd } from './initrd.ts';
@@ -28,23 +31,69 @@ export const COMMAND_LINE = 0x20000;
 /** An offset of 16 bits ends below this. */
 const OFFSET_LIMIT = 0x10000;
 
-/** Places an image as the boot protocol wants it: an ELF by its program headers, a bzImage by header or knob. */
-export function placeImage(image: KernelImage, knobs: Knobs): PlacedImage {
-  if (image.format === 'bzimage') return placeBzImage(image, knobs.loadAddress);
-  if (knobs.loadAddress !== undefined) {
+/** The setup header that a loader has of an image: a bzImage's own, or that of the bzImage which the kernel proper came out of. */
+export const setupOf = (image: KernelImage): SetupHeader | undefined =>
+  image.format === 'bzimage' ? image.setup : image.container?.setup;
+
+/** The longest command line in bytes, without the NUL. */
+export function commandLineLimit(image: KernelImage): number {
+  const setup = setupOf(image);
+  return setup ? setup.cmdlineSize || CMDLINE_SIZE_BEFORE_2_06 : CMDLINE_SIZE_VMLINUX;
+}
+
+/**
+ * The image as it stands in memory: a kernel proper that is to be loaded elsewhere than it was linked for has its words
+ * changed, as its decompressor would have done. Done twice it is the same.
+ *
+ * @throws {ProtocolError} (usage) `bad-knob`, `not-relocatable`, `bad-alignment`
+ */
+export function asLoaded(
+  image: KernelImage,
+  options: { readonly loadAddress?: number | undefined },
+): KernelImage {
+  const { loadAddress } = options;
+  if (loadAddress === undefined || image.format === 'bzimage') return image;
+  const { name, container, relocations } = image;
+  const found = `--load-address is ${hex(loadAddress)}`;
+  if (!container) {
     throw new ProtocolError(
       'bad-knob',
-      `--load-address is ${hex(knobs.loadAddress)}; ${image.name} is an ELF file, and its program headers say where it loads`,
+      `${found}; ${name} is an ELF file, and its program headers say where it loads`,
       true,
     );
   }
-  return placeElf(image);
+  if (!relocations) {
+    throw new ProtocolError(
+      'not-relocatable',
+      `${found}; the kernel proper of ${name} has no relocation list and loads where its program headers say`,
+      true,
+    );
+  }
+  const alignment = container.setup.kernelAlignment;
+  if (alignment > 0 && loadAddress % alignment !== 0) {
+    throw new ProtocolError(
+      'bad-alignment',
+      `${found}; kernel_alignment of ${name} is ${hex(alignment)}, and its kernel proper runs at a multiple of that`,
+      true,
+    );
+  }
+  return relocate(image, loadAddress);
+}
+
+/** Places an image as the boot protocol wants it: an ELF by its program headers, a bzImage by header or knob. */
+export function placeImage(image: KernelImage, knobs: Knobs): PlacedImage {
+  const loaded = asLoaded(image, knobs);
+  return loaded.format === 'bzimage' ? placeBzImage(loaded, knobs.loadAddress) : placeElf(loaded);
 }
 
 export interface BootData {
   readonly bootParams: MemoryRegion;
   readonly commandLine: MemoryRegion;
   readonly initrd: MemoryRegion | undefined;
+  /** All three. */
+  readonly regions: readonly MemoryRegion[];
+  /** boot_params, field by field. */
+  readonly structure: EntryStructure;
 }
 
 /**
@@ -60,9 +109,8 @@ export function placeBootData(
   room: { readonly below: number; readonly initrdFrom: number; readonly taken: readonly Range[] },
   fields: Omit<BootParamsFields, 'header' | 'cmdLinePtr' | 'oldCommandLine' | 'initrd'>,
 ): BootData {
-  const setup = image.format === 'bzimage' ? image.setup : undefined;
-  const limit = setup ? setup.cmdlineSize || CMDLINE_SIZE_BEFORE_2_06 : CMDLINE_SIZE_VMLINUX;
-  checkCommandLine(knobs.cmdline, limit, image.name);
+  const setup = setupOf(image);
+  checkCommandLine(knobs.cmdline, commandLineLimit(image), image.name);
 
   const text = encodeCommandLine(knobs.cmdline);
   // boot.rst, "The kernel command line": before 2.02 both are found through 0x90000, whatever %esi is.
@@ -91,13 +139,20 @@ export function placeBootData(
       setup?.initrdAddrMax || INITRD_ADDR_MAX_DEFAULT,
       [...taken, commandLine],
     );
-  const contents = buildBootParams({
+  const built = buildBootParams({
     ...fields,
     ...(setup ? { header: setup.raw } : {}),
     ...(initrd ? { initrd } : {}),
     ...(old ? { oldCommandLine: line - base } : { cmdLinePtr: line }),
   });
-  return { bootParams: bootParamsRegion(contents, params), commandLine, initrd };
+  const bootParams = bootParamsRegion(built.contents, params);
+  return {
+    bootParams,
+    commandLine,
+    initrd,
+    regions: [bootParams, commandLine, ...(initrd ? [initrd] : [])],
+    structure: describeBootParams(built, params),
+  };
 }
 
 export const bootParamsRegion = (contents: Uint8Array, start: number): MemoryRegion => ({
@@ -118,7 +173,7 @@ export const commandLineRegion = (contents: Uint8Array, start: number): MemoryRe
   defined: true,
 });
 
-/** KEEP_SEGMENTS as the knob has it, CAN_USE_HEAP and LOADED_HIGH as given. */
+/** The flags of loadflags that a loader sets besides KEEP_SEGMENTS, which is as the knob has it. */
 export const loadflags = (
   keepSegments: boolean,
   others: number,
@@ -127,11 +182,14 @@ export const loadflags = (
   clear: layout.KEEP_SEGMENTS,
 });
 
+/** LOADED_HIGH is the image's own affair; a bare vmlinux is as high as a bzImage (boot.rst, "loadflags"). */
+export const loadedHigh = (image: KernelImage): number => (setupOf(image) ? 0 : layout.LOADED_HIGH);
+
 /**
  * The version that boot_params shows: the image's own, or for a bare vmlinux the given one; raised to 2.07 when a
  * field of 2.07 has to be read.
  */
 export function shownVersion(image: KernelImage, bare: number, needs207: boolean): number {
-  const own = image.format === 'bzimage' ? image.setup.version : bare;
+  const own = setupOf(image)?.version ?? bare;
   return needs207 ? Math.max(own, layout.VERSION_2_07) : own;
 }

@@ -44,7 +44,10 @@ export const CL_MAGIC_VALUE = 0xa33f;
 /** What the offset at CL_OFFSET is relative to, and where a kernel before 2.02 expects boot_params. */
 export const OLD_REAL_MODE_BASE = 0x90000;
 
-/** type_of_loader: a loader without a number of its own (boot.rst, "type_of_loader"). */
+/** type_of_loader (boot.rst): the number of the loader in the high nibble, its version in the low one. */
+export const LOADER_XEN = 0x90;
+export const LOADER_KEXEC = 0xd0;
+/** A loader without a number of its own; neither lguest nor "paravirtualized" ever got one. */
 export const LOADER_UNDEFINED = 0xff;
 
 /** Bits of loadflags. */
@@ -54,13 +57,16 @@ export const CAN_USE_HEAP = 1 << 7;
 
 /** Protocol versions (boot.rst, version history). */
 export const VERSION_2_02 = 0x0202;
+export const VERSION_2_03 = 0x0203;
+export const VERSION_2_05 = 0x0205;
 export const VERSION_2_06 = 0x0206;
 export const VERSION_2_07 = 0x0207;
 export const VERSION_2_10 = 0x020a;
 
-/** hardware_subarch (bootparam.h). 2 is Xen, which does not enter through it. */
+/** hardware_subarch (bootparam.h). Xen's was never entered through it: only `xen-startup32` does. */
 export const SUBARCH_PC = 0;
 export const SUBARCH_LGUEST = 1;
+export const SUBARCH_XEN = 2;
 
 /** e820 types (bootparam.h). */
 export const E820_RAM = 1;

@@ -3,8 +3,8 @@ import type { MemoryBank, MemoryRegion } from '../../emulator/entry-state.ts';
 import { physicalEntry } from '../../src/kernel-image/entry.ts';
 import type { BzImage, ElfImage, KernelImage } from '../../src/kernel-image/kernel-image.ts';
 import { ProtocolError } from '../protocol.ts';
-import { endOf, hex, type NamedRange, roundUp, spellRange, subtract } from '../regions.ts';
-import { VERSION_2_10 } from './layout.ts';
+import { endOf, hex, type NamedRange, overlaps, roundUp, spellRange, subtract } from '../regions.ts';
+import { LOADED_HIGH, VERSION_2_10 } from './layout.ts';
 
 export interface PlacedImage {
   /** Physical address of the first instruction. */
@@ -15,6 +15,8 @@ export interface PlacedImage {
   readonly ranges: readonly NamedRange[];
   /** Set when code32_start has to say that the image is not where its header has it. */
   readonly code32Start?: number;
+  /** Set when the loader lowers kernel_alignment to what its load address has. */
+  readonly kernelAlignment?: number;
 }
 
 /** Each PT_LOAD at its p_paddr, filled with zeros up to p_memsz; entry at e_entry as a physical address. */
@@ -70,11 +72,16 @@ export function placeCode(image: BzImage, start: number, entry: number): PlacedI
 export function placeBzImage(image: BzImage, loadAddress: number | undefined): PlacedImage {
   const { setup } = image;
   const code = protectedModeCode(image);
-  const start = loadAddress ?? code.physical;
-  if (start !== code.physical) checkLoadAddress(image, start);
+  const own = defaultLoadAddress(image);
+  const start = loadAddress ?? own;
+  const kernelAlignment = start === own ? undefined : alignmentAt(image, start);
   const placed = placeCode(image, start, start);
   const atLoad = { name: 'init_size area', start, size: Math.max(setup.initSize, code.contents.length) };
-  const atRuntime = { name: 'init_size area', start: runtimeStart(image, start), size: setup.initSize };
+  const atRuntime = {
+    name: 'init_size area',
+    start: runtimeStart(image, start, kernelAlignment),
+    size: setup.initSize,
+  };
   const afterCode = subtract(atLoad, { start, size: code.contents.length });
   const rest = afterCode.flatMap(part => subtract(part, atRuntime));
   const runtime = subtract(atRuntime, { start, size: code.contents.length });
@@ -93,34 +100,62 @@ export function placeBzImage(image: BzImage, loadAddress: number | undefined): P
     ].sort((a, b) => a.start - b.start),
     ranges: [atLoad, atRuntime].filter(range => range.size > 0),
     ...(start === setup.code32Start ? {} : { code32Start: start }),
+    ...(kernelAlignment === undefined ? {} : { kernelAlignment }),
   };
 }
 
-/** boot.rst, "kernel_alignment" and "pref_address"; a kernel loaded below pref_address moves up to it. */
-export function runtimeStart(image: BzImage, loadAddress: number): number {
+/**
+ * Where an image wants to be. A zImage is read to 0x10000 and moved by its real-mode setup to code32_start, which it is
+ * linked for (boot.rst, "code32_start": 0x1000; Linux 2.6.29 arch/x86/boot/pm.c, move_kernel_around): a loader that skips
+ * the setup has to put it there.
+ */
+export function defaultLoadAddress(image: BzImage): number {
+  const { loadflags, code32Start } = image.setup;
+  const isZImage = (loadflags & LOADED_HIGH) === 0;
+  return isZImage && code32Start !== 0 ? code32Start : protectedModeCode(image).physical;
+}
+
+/**
+ * boot.rst, "kernel_alignment" and "pref_address"; a kernel loaded below pref_address moves up to it.
+ *
+ * @param alignment kernel_alignment as the loader wrote it; absent: as the image has it
+ */
+export function runtimeStart(image: BzImage, loadAddress: number, alignment?: number): number {
   const { version, relocatable, kernelAlignment, prefAddress } = image.setup;
   const preferred = version >= VERSION_2_10 ? prefAddress : 0;
   if (!relocatable) return preferred || loadAddress;
-  return Math.max(roundUp(loadAddress, kernelAlignment || 1), preferred);
+  return Math.max(roundUp(loadAddress, (alignment ?? kernelAlignment) || 1), preferred);
 }
 
-function checkLoadAddress(image: BzImage, start: number): void {
-  const { relocatable, kernelAlignment } = image.setup;
+/** The largest power of two that divides an address other than 0. */
+const alignmentOf = (address: number): number => (address & -address) >>> 0;
+
+/**
+ * Whether a relocatable image may be loaded at `start`; kernel_alignment, where the loader has to lower it for that
+ * (boot.rst, "kernel_alignment" and "min_alignment": from protocol 2.10 on it may, as GRUB 2 does).
+ */
+function alignmentAt(image: BzImage, start: number): number | undefined {
+  const { relocatable, kernelAlignment, version } = image.setup;
   if (!relocatable) {
     throw new ProtocolError(
       'not-relocatable',
-      `--load-address is ${hex(start)}; ${image.name} is not relocatable and loads at ${hex(protectedModeCode(image).physical)}`,
+      `--load-address is ${hex(start)}; ${image.name} is not relocatable and loads at ${hex(defaultLoadAddress(image))}`,
       true,
     );
   }
-  if (kernelAlignment > 0 && start % kernelAlignment !== 0) {
-    throw new ProtocolError(
-      'bad-alignment',
-      `--load-address is ${hex(start)}; kernel_alignment of ${image.name} is ${hex(kernelAlignment)}`,
-      true,
-    );
-  }
+  if (kernelAlignment === 0 || start % kernelAlignment === 0) return undefined;
+  const minAlignment = version >= VERSION_2_10 ? minAlignmentOf(image) : 0;
+  if (minAlignment > 0 && start % 2 ** minAlignment === 0) return alignmentOf(start);
+  throw new ProtocolError(
+    'bad-alignment',
+    `--load-address is ${hex(start)}; kernel_alignment of ${image.name} is ${hex(kernelAlignment)}${minAlignment > 0 ? ` and its min_alignment ${hex(2 ** minAlignment)}` : ''}`,
+    true,
+  );
 }
+
+/** log2 of bytes; 0 when the header has no such field. */
+const minAlignmentOf = (image: BzImage): number =>
+  Number(image.setup.fields.find(({ name }) => name === 'min_alignment')?.value ?? 0);
 
 /**
  * @throws {ProtocolError} `image-too-big` when an image reaches past the end of RAM
@@ -155,6 +190,22 @@ export function checkInRam(image: KernelImage, placed: PlacedImage, banks: reado
         .filter(b => b.kind === 'ram')
         .map(b => `${b.name} ${spellRange(b)}`)
         .join(', ')}`,
+    );
+  }
+}
+
+/** @throws {ProtocolError} `region-overlap` when an image loads over what this machine, or its loader, has there */
+export function checkClash(
+  image: KernelImage,
+  placed: PlacedImage,
+  others: readonly MemoryRegion[],
+  whose: string,
+): void {
+  const clash = others.find(region => placed.regions.some(part => overlaps(region, part)));
+  if (clash) {
+    throw new ProtocolError(
+      'region-overlap',
+      `${image.name} loads over the ${clash.name} of ${whose} (${spellRange(clash)})`,
     );
   }
 }

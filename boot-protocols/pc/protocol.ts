@@ -1,19 +1,18 @@
 /** `pc`: a boot loader of the Linux/x86 32-bit boot protocol on a PC. boot.rst; Linux 6.1 arch/x86/boot/{pm.c,pmjump.S}. */
-import { CR0_PG, CR4_PAE } from '../../emulator/control-bits.ts';
 import type { EntryState, MemoryRegion } from '../../emulator/entry-state.ts';
 import { FLAG_RESERVED_1 } from '../../emulator/flags.ts';
 import { flatCode, flatData } from '../../emulator/segmentation.ts';
 import type { KernelImage } from '../../src/kernel-image/kernel-image.ts';
 import { advise } from '../advice.ts';
 import { type KnobbedProtocol, type Knobs, settleKnobs, spellKnobs } from '../knobs.ts';
-import { loadflags, placeBootData, placeImage, shownVersion } from '../linux/boot-data.ts';
+import { loadedHigh, loadflags, placeBootData, placeImage, shownVersion } from '../linux/boot-data.ts';
 import * as layout from '../linux/layout.ts';
-import { checkEntry, checkFits, checkInRam, type PlacedImage } from '../linux/placement.ts';
+import { checkClash, checkEntry, checkFits, checkInRam, type PlacedImage } from '../linux/placement.ts';
 import { type LoaderMemory, loaderMemory } from '../loader-memory.ts';
 import { type BootOptions, ProtocolError } from '../protocol.ts';
 import { react } from '../reactions.ts';
-import { arrangeRegions, mapIdentity, spellRange } from '../regions.ts';
-import { CR0_PROTECTED, entryRegisters } from '../registers.ts';
+import { arrangeRegions, mapIdentity, overlaps } from '../regions.ts';
+import { CR0_PROTECTED, entryControl, entryRegisters } from '../registers.ts';
 import { busyTss, encodeGdt, flatSegments, NULL_SEGMENT, selectorOf } from '../segments.ts';
 import { tryStart } from '../startable.ts';
 import * as map from './memory-map.ts';
@@ -48,19 +47,9 @@ function entryState(image: KernelImage, options: BootOptions): EntryState {
   const ram = map.banks(knobs.memory);
   checkInRam(image, placed, ram);
 
-  const loader = lowLoaderRegions(knobs);
-  const fixed = [...map.firmware(), ...loader, ...placed.regions];
-  const clash = fixed.find(
-    a =>
-      a.owner !== 'kernel' &&
-      placed.regions.some(b => a.start < b.start + b.size && b.start < a.start + a.size),
-  );
-  if (clash) {
-    throw new ProtocolError(
-      'region-overlap',
-      `${image.name} loads over the ${clash.name} of a PC (${spellRange(clash)})`,
-    );
-  }
+  const machine = [...map.firmware(), ...lowLoaderRegions(knobs, placed)];
+  checkClash(image, placed, machine, 'a PC');
+  const fixed = [...machine, ...placed.regions];
   const data = bootData(image, knobs, placed, fixed);
   const own = loaderMemory({
     owner: 'loader',
@@ -75,10 +64,8 @@ function entryState(image: KernelImage, options: BootOptions): EntryState {
     ...cpuState(knobs, placed.entry, data.bootParams.start, own),
     paging: own.paging,
     banks,
-    regions: arrangeRegions(
-      [...fixed, data.bootParams, data.commandLine, ...(data.initrd ? [data.initrd] : []), ...own.regions],
-      banks,
-    ),
+    regions: arrangeRegions([...fixed, ...data.regions, ...own.regions], banks),
+    structures: [data.structure],
     platform: {
       hypervisor: knobs.ring === 0 ? 'none' : 'generic',
       hypercallVectors: [],
@@ -88,8 +75,11 @@ function entryState(image: KernelImage, options: BootOptions): EntryState {
   };
 }
 
-/** The loader's GDT and TSS in conventional memory. */
-function lowLoaderRegions(knobs: Knobs): readonly MemoryRegion[] {
+/**
+ * The loader's GDT and TSS in conventional memory. Linux's setup never writes its TSS, which is there so that TR holds
+ * one: a zImage is loaded over it.
+ */
+function lowLoaderRegions(knobs: Knobs, placed: PlacedImage): readonly MemoryRegion[] {
   const tss = new Uint8Array(TSS_LIMIT + 1);
   new DataView(tss.buffer).setUint16(TSS_IO_MAP_BASE, NO_IO_MAP, true);
   const gdt = encodeGdt(GDT_ENTRIES, {
@@ -105,9 +95,10 @@ function lowLoaderRegions(knobs: Knobs): readonly MemoryRegion[] {
     contents,
     defined: true,
   });
+  const tssRegion = region('loader TSS', map.TSS, tss);
   return [
     ...(knobs.gdt === 'flat' ? [region('loader GDT', map.GDT, gdt)] : []),
-    region('loader TSS', map.TSS, tss),
+    ...(placed.regions.some(part => overlaps(part, tssRegion)) ? [] : [tssRegion]),
   ];
 }
 
@@ -122,11 +113,13 @@ function bootData(image: KernelImage, knobs: Knobs, placed: PlacedImage, taken: 
       signature: true,
       version,
       typeOfLoader: layout.LOADER_UNDEFINED,
-      loadflags: loadflags(knobs.keepSegments, layout.CAN_USE_HEAP | layout.LOADED_HIGH),
+      loadflags: loadflags(knobs.keepSegments, layout.CAN_USE_HEAP | loadedHigh(image)),
       heapEndPtr: HEAP_END_PTR,
       ...(placed.code32Start === undefined ? {} : { code32Start: placed.code32Start }),
+      ...(placed.kernelAlignment === undefined ? {} : { kernelAlignment: placed.kernelAlignment }),
       ...(version >= layout.VERSION_2_07 ? { hardwareSubarch: knobs.subarch } : {}),
       e820: map.e820(knobs.memory),
+      citations: { 'hdr.heap_end_ptr': 'GRUB 2 grub-core/loader/i386/linux.c' },
     },
   );
 }
@@ -135,10 +128,16 @@ function cpuState(knobs: Knobs, entry: number, bootParams: number, own: LoaderMe
   const { ring } = knobs;
   const zero = { value: 0 };
   return {
-    registers: entryRegisters(
-      { esi: { value: bootParams, meaning: 'boot_params (physical)' }, ebp: zero, edi: zero, ebx: zero },
-      'poison',
-    ),
+    registers: {
+      ...entryRegisters(
+        { esi: { value: bootParams, meaning: 'boot_params (physical)' }, ebp: zero, edi: zero, ebx: zero },
+        'poison',
+      ),
+      // Linux 6.1 arch/x86/boot/pmjump.S: not in the protocol, and so on every PC that ran the setup code.
+      eax: { value: entry, promised: false, meaning: 'where the setup code jumped through it' },
+      ecx: { value: 0, promised: false, meaning: 'cleared by the setup code' },
+      edx: { value: 0, promised: false, meaning: 'cleared by the setup code' },
+    },
     eip: entry,
     eflags: FLAG_RESERVED_1,
     // FS and GS are what Linux's own setup code loads; the boot protocol does not name them.
@@ -147,13 +146,7 @@ function cpuState(knobs: Knobs, entry: number, bootParams: number, own: LoaderMe
     tr: { selector: selectorOf(BOOT_TSS_INDEX, 0), descriptor: busyTss(map.TSS, TSS_LIMIT) },
     gdtr: knobs.gdt === 'flat' ? { base: map.GDT, limit: GDT_ENTRIES * 8 - 1 } : { base: 0, limit: 0 },
     idtr: { base: 0, limit: 0 },
-    control: {
-      cr0: knobs.paging === 'off' ? CR0_PROTECTED : (CR0_PROTECTED | CR0_PG) >>> 0,
-      cr2: 0,
-      cr3: own.cr3,
-      cr4: knobs.paging === 'pae' ? CR4_PAE : 0,
-      efer: 0,
-    },
+    control: entryControl(CR0_PROTECTED, knobs.paging, own.cr3),
   };
 }
 
@@ -174,6 +167,7 @@ export const pc: KnobbedProtocol = {
     'poison',
     'cpu',
   ],
+  unpacks: false,
   defaults: { ring: 0, paging: 'off', gdt: 'flat', keepSegments: false, subarch: 0, cpu: 'i686' },
   canStart: image => tryStart(image, entryState),
   entryState,

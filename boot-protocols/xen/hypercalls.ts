@@ -64,13 +64,52 @@ const HYPERCALLS: Readonly<Record<number, string>> = {
 export const xenHypercallName = (number: number): string | undefined => HYPERCALLS[number];
 
 const INT3 = 0xcc;
+const VMCALL = [0x0f, 0x01, 0xc1];
+
+/** For an HVM or PVH guest on VMX: `mov $n,%eax; vmcall; ret`, and ud2 for iret. Xen 4.14 xen/arch/x86/hvm/vmx/vmx.c. */
+export function vmcallPage(): Uint8Array {
+  const page = new Uint8Array(HYPERCALL_PAGE_SIZE).fill(INT3);
+  for (let number = 0; number < HYPERCALL_PAGE_SIZE / HYPERCALL_ENTRY_SIZE; number++) {
+    const stub = number === HYPERCALL_IRET ? [0x0f, 0x0b] : [0xb8, number, 0, 0, 0, ...VMCALL, 0xc3];
+    page.set(stub, number * HYPERCALL_ENTRY_SIZE);
+  }
+  return page;
+}
+
+const RET = 0xc3;
 
 /** `mov $n,%eax; int $0x82; ret` for every number; iret is `push %eax; mov $23,%eax; int $0x82`. */
 export function hypercallPage(): Uint8Array {
+  return stubs(number => [...moveNumber(number), 0xcd, HYPERCALL_VECTOR]);
+}
+
+/**
+ * The page of a kernel in ring 0, where int $0x82 would change no stack: `pushf; cli; mov $n,%eax; lcall $0xe008,$entry; ret`
+ * (Xen 4.2 xen/arch/x86/x86_32/traps.c, hypercall_page_initialise_ring0_kernel).
+ *
+ * @param selector __HYPERVISOR_CS
+ * @param entry where Xen takes hypercalls
+ */
+export function hypercallPageOfRing0(selector: number, entry: number): Uint8Array {
+  const bytesOf = (value: number, size: number): readonly number[] =>
+    Array.from({ length: size }, (_, index) => (value >>> (8 * index)) & 0xff);
+  return stubs(number => [
+    0x9c,
+    0xfa,
+    ...moveNumber(number),
+    0x9a,
+    ...bytesOf(entry, 4),
+    ...bytesOf(selector, 2),
+  ]);
+}
+
+const moveNumber = (number: number): readonly number[] => [0xb8, number, 0, 0, 0];
+
+function stubs(call: (number: number) => readonly number[]): Uint8Array {
   const page = new Uint8Array(HYPERCALL_PAGE_SIZE).fill(INT3);
   for (let number = 0; number < HYPERCALL_PAGE_SIZE / HYPERCALL_ENTRY_SIZE; number++) {
-    const call = [0xb8, number, 0, 0, 0, 0xcd, HYPERCALL_VECTOR];
-    const stub = number === HYPERCALL_IRET ? [0x50, ...call] : [...call, 0xc3];
+    // iret does not return, and has %eax on the guest's stack.
+    const stub = number === HYPERCALL_IRET ? [0x50, ...call(number)] : [...call(number), RET];
     page.set(stub, number * HYPERCALL_ENTRY_SIZE);
   }
   return page;

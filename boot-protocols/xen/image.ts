@@ -1,103 +1,200 @@
-/** What a Xen domain builder reads from an image: Xen 4.14 xen/common/libelf/libelf-dominfo.c. */
+/**
+ * What a Xen domain builder reads from an image and asks of it: Xen 4.14 xen/common/libelf/libelf-dominfo.c (elf_xen_parse),
+ * then libxc for a domU and construct_dom0 for dom0.
+ */
 import type { MemoryRegion } from '../../emulator/entry-state.ts';
 import { PAGE_SIZE } from '../../emulator/paging.ts';
 import type { ElfImage, KernelImage } from '../../src/kernel-image/kernel-image.ts';
-import { readXenGuest, type XenGuest } from '../../src/kernel-image/xen-notes.ts';
+import { decodeXenGuestString, readXenGuest, type XenGuest } from '../../src/kernel-image/xen-notes.ts';
 import { ProtocolError, type Startable } from '../protocol.ts';
-import { endOf, hex, spellRange, subtract } from '../regions.ts';
-import { hypercallPage } from './hypercalls.ts';
-import { M2P } from './layout.ts';
+import { endOf, hex, type Range, roundDown, roundUp, spellRange, subtract } from '../regions.ts';
+import { type DomainBuilder, M2P } from './builder.ts';
+import { type FeatureSet, hasFeature, parseFeatures } from './features.ts';
 
 export const HYPERCALL_PAGE = 'hypercall page';
 
-const no = (code: string, reason: string): Startable => ({ ok: false, code, reason });
+/** construct_dom0 rounds HV_START_LOW up to what one L2 entry maps. */
+const L2_ENTRY_SPAN = 2 ** 21;
+/** A 32-bit Xen keeps a mapping of its own there while it builds dom0. */
+const LOWEST_DOM0 = 2 ** 30;
 
-/** The checks of elf_xen_note_check, in its order of meaning; each names the note that is missing or wrong. */
-export function checkNotes(image: KernelImage): Startable {
-  if (image.format !== 'elf') {
-    return no(
-      'needs-elf',
-      'a Xen PV domain builder unpacks the vmlinux from a bzImage and reads its notes; startup32 does not unpack payloads, so give it the vmlinux',
-    );
-  }
-  const guest = readXenGuest(image);
-  if (!guest) return no('no-xen-notes', 'it has neither Xen ELF notes nor a section __xen_guest');
-  if (guest.xenVersion === undefined) return no('no-xen-note', 'it has no note XEN_VERSION');
-  if (guest.xenVersion !== 'xen-3.0') {
-    return no('bad-xen-note', `its note XEN_VERSION is "${guest.xenVersion}"; expected "xen-3.0"`);
-  }
-  if (guest.loader === undefined && guest.guestOs === undefined) {
-    return no('no-xen-note', 'it has neither a note LOADER nor a note GUEST_OS');
-  }
-  if (guest.loader !== 'generic' && !guest.guestOs?.startsWith('linux')) {
-    return no(
-      'bad-xen-note',
-      `its note LOADER is "${guest.loader ?? ''}" and GUEST_OS "${guest.guestOs ?? ''}"; expected LOADER "generic" or GUEST_OS "linux"`,
-    );
-  }
-  if (guest.paeMode === undefined) {
-    return no('no-xen-note', 'it has no note PAE_MODE, and Xen has no 32-bit guests without PAE any more');
-  }
-  if (!/yes|bimodal/.test(guest.paeMode)) {
-    return no('bad-xen-note', `its note PAE_MODE is "${guest.paeMode}"; expected "yes" or "bimodal"`);
-  }
-  return { ok: true };
+const LEGACY_KEYS: Readonly<Record<string, string>> = {
+  XEN_VERSION: 'XEN_VER',
+  PAE_MODE: 'PAE',
+  ENTRY: 'VIRT_ENTRY',
+  PADDR_OFFSET: 'ELF_PADDR_OFFSET',
+};
+
+/** `note PAE_MODE`, or `key PAE of section __xen_guest`. */
+const named = ({ source }: XenGuest, note: string): string =>
+  source === 'notes' ? `note ${note}` : `key ${LEGACY_KEYS[note] ?? note} of section __xen_guest`;
+
+const refuse = (code: string, reason: string): ProtocolError => new ProtocolError(code, reason);
+
+/** The guest description; of a legacy string libelf reads nothing behind a required feature that it does not know. */
+function readGuest(image: ElfImage): { readonly guest: XenGuest; readonly features: FeatureSet } | undefined {
+  const whole = readXenGuest(image);
+  if (!whole) return undefined;
+  const features = withSupported(whole);
+  if (whole.source === 'notes' || features.unknown === undefined || image.xenGuest === undefined)
+    return { guest: whole, features };
+  const [before = ''] = image.xenGuest.split(',FEATURES=');
+  const guest = decodeXenGuestString(`${before},FEATURES=${whole.features ?? ''}`);
+  return { guest, features: { supported: features.supported, required: features.required } };
+}
+
+/** The note SUPPORTED_FEATURES adds its bits to those that FEATURES names. */
+function withSupported({ features = '', supportedFeatures = 0 }: XenGuest): FeatureSet {
+  const set = parseFeatures(features);
+  return { ...set, supported: set.supported | supportedFeatures };
 }
 
 export interface XenImage {
   readonly guest: XenGuest;
+  readonly features: FeatureSet;
   readonly virtBase: number;
   readonly entry: number;
-  /** At virtual addresses, the hypercall page filled in. */
+  /** At virtual addresses, as the file has them. */
   readonly regions: readonly MemoryRegion[];
   readonly end: number;
   readonly hypercallPage: number | undefined;
 }
 
-/** @throws {ProtocolError} with the code of {@link checkNotes}, `bad-xen-note`, `outside-memory` */
-export function readXenImage(image: KernelImage): XenImage {
-  const startable = checkNotes(image);
-  if (!startable.ok)
-    throw new ProtocolError(startable.code, `${image.name} cannot be started by xen: ${startable.reason}`);
-  const guest = readXenGuest(image);
-  if (image.format !== 'elf' || !guest)
-    throw new ProtocolError('no-xen-notes', `${image.name} has no Xen notes`);
+/** Every requirement, in the order in which the builder looks at it. */
+export function checkGuest(image: KernelImage, builder: DomainBuilder): Startable {
+  try {
+    readXenImage(image, builder);
+    return { ok: true };
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    return { ok: false, code: error.code, reason: error.message };
+  }
+}
 
-  const virtBase = guest.virtBase ?? 0;
+/**
+ * @throws {ProtocolError} `needs-elf`, `no-xen-notes`, `no-xen-note`, `bad-xen-note`, `outside-memory`, `not-for-dom0`; its
+ * message is a clause that goes on from "cannot be started"
+ */
+export function readXenImage(image: KernelImage, builder: DomainBuilder): XenImage {
+  if (image.format !== 'elf') {
+    throw refuse(
+      'needs-elf',
+      "it is a bzImage that has not been unpacked: a Xen domain builder takes the kernel proper out of its payload, and that one's notes decide",
+    );
+  }
+  const found = readGuest(image);
+  if (!found) throw refuse('no-xen-notes', 'it has neither Xen ELF notes nor a section __xen_guest');
+  const { guest, features } = found;
+  checkDescription(guest, features);
+  const placed = place(image, guest);
+  checkMode(guest);
+  if (builder.domain === 'dom0') checkDom0(guest, features, placed.virtBase, builder);
+  return { guest, features, ...placed, hypercallPage: hypercallPageOf(guest, builder) };
+}
+
+/** elf_xen_parse_note and elf_xen_note_check. Xen compares the first characters and no more. */
+function checkDescription(guest: XenGuest, features: FeatureSet): void {
+  const { loader, guestOs, xenVersion } = guest;
+  if (features.unknown !== undefined) {
+    throw refuse(
+      'bad-xen-note',
+      `its ${named(guest, 'FEATURES')} requires "${features.unknown}", which Xen does not know`,
+    );
+  }
+  if (loader === undefined && guestOs === undefined)
+    throw refuse(
+      'no-xen-note',
+      `it has neither a ${named(guest, 'LOADER')} nor a ${named(guest, 'GUEST_OS')}`,
+    );
+  if (!loader?.startsWith('generic') && !guestOs?.startsWith('linux')) {
+    throw refuse(
+      'bad-xen-note',
+      `its ${named(guest, 'LOADER')} is "${loader ?? ''}" and GUEST_OS "${guestOs ?? ''}"; expected LOADER "generic" or GUEST_OS "linux"`,
+    );
+  }
+  if (xenVersion === undefined) throw refuse('no-xen-note', `it has no ${named(guest, 'XEN_VERSION')}`);
+  if (!xenVersion.startsWith('xen-3.0')) {
+    throw refuse('bad-xen-note', `its ${named(guest, 'XEN_VERSION')} is "${xenVersion}"; expected "xen-3.0"`);
+  }
+}
+
+/** elf_xen_addr_calc_check: where the image goes, and whether its entry is in it. */
+function place(image: ElfImage, guest: XenGuest) {
+  const { virtBase = 0, initP2m } = guest;
+  // For the legacy string the default is VIRT_BASE, and has been filled in.
+  if (guest.source === 'notes' && guest.paddrOffset !== undefined && guest.virtBase === undefined)
+    throw refuse('no-xen-note', 'it has a note PADDR_OFFSET and no note VIRT_BASE');
   if (virtBase % PAGE_SIZE !== 0 || virtBase >= M2P) {
-    throw new ProtocolError(
+    throw refuse(
       'bad-xen-note',
-      `the note VIRT_BASE of ${image.name} is ${hex(virtBase)}; expected the start of a page below ${hex(M2P)}`,
+      `its ${named(guest, 'VIRT_BASE')} is ${hex(virtBase)}; expected the start of a page below ${hex(M2P)}`,
     );
   }
-  const regions = kernelRegions(image, virtBase - (guest.paddrOffset ?? 0), virtBase);
+  const regions = kernelRegions(image, virtBase - (guest.paddrOffset ?? 0), guest, virtBase);
+  const start = Math.min(...regions.map(region => region.start));
   const end = Math.max(...regions.map(endOf));
-  const entry = guest.entry ?? image.entry;
-  if (!regions.some(region => region.start <= entry && entry < endOf(region))) {
-    throw new ProtocolError(
-      'bad-xen-note',
-      `the entry of ${image.name} (${guest.entry === undefined ? 'e_entry' : 'note ENTRY'}) is ${hex(entry)}, which is in no segment as loaded (${regions.map(spellRange).join(', ')})`,
+  const whole = { start, size: roundUp(end, PAGE_SIZE) - start };
+  if (start % PAGE_SIZE !== 0) {
+    throw refuse(
+      'outside-memory',
+      `it would load at ${hex(start)} (p_paddr - PADDR_OFFSET + VIRT_BASE); expected the start of a page`,
     );
   }
-  const { hypercallPage: page } = guest;
-  return {
-    guest,
-    virtBase,
-    entry,
-    end,
-    hypercallPage: page,
-    regions: page === undefined ? regions : fillHypercallPage(image, regions, page),
-  };
+  const entry = guest.entry ?? image.entry;
+  // The end itself passes: libelf refuses what is greater.
+  if (entry < start || entry > end) {
+    const which =
+      guest.entry === undefined
+        ? 'entry is e_entry, for it has no note ENTRY:'
+        : `${named(guest, 'ENTRY')} is`;
+    const pvh =
+      guest.entry === undefined && guest.phys32Entry !== undefined
+        ? '; its note PHYS32_ENTRY is an entry for pvh alone'
+        : '';
+    throw refuse(
+      'bad-xen-note',
+      `its ${which} ${hex(entry)}, which is not in the image as loaded (${spellRange({ start, size: end - start })})${pvh}`,
+    );
+  }
+  if (initP2m !== undefined && initP2m >= start && initP2m < end) {
+    throw refuse(
+      'bad-xen-note',
+      `its ${named(guest, 'INIT_P2M')} is ${hex(initP2m)}, which is inside the image as loaded`,
+    );
+  }
+  return { virtBase, entry, regions: fillGaps(regions, whole), end };
+}
+
+/** Both builders take the memory of the image in one piece, and clear it: from its first segment to the end of a page. */
+function fillGaps(segments: readonly MemoryRegion[], whole: Range): readonly MemoryRegion[] {
+  const gaps = segments.reduce<readonly Range[]>(
+    (rest, segment) => rest.flatMap(part => subtract(part, segment)),
+    [whole],
+  );
+  const cleared = gaps.map(
+    (gap): MemoryRegion => ({
+      ...gap,
+      name: 'memory of the image',
+      owner: 'kernel',
+      defined: true,
+    }),
+  );
+  return [...segments, ...cleared].sort((a, b) => a.start - b.start);
 }
 
 /** libelf: a segment is loaded at p_paddr - PADDR_OFFSET + VIRT_BASE. */
-function kernelRegions(image: ElfImage, displacement: number, virtBase: number): readonly MemoryRegion[] {
+function kernelRegions(
+  image: ElfImage,
+  displacement: number,
+  guest: XenGuest,
+  virtBase: number,
+): readonly MemoryRegion[] {
   return image.segments.map((segment): MemoryRegion => {
     const start = segment.physical + displacement;
     if (start < virtBase || start + segment.memorySize > M2P) {
-      throw new ProtocolError(
+      throw refuse(
         'outside-memory',
-        `${segment.name} of ${image.name} would load at ${start < 0 ? `-${hex(-start)}` : hex(start)} (p_paddr - PADDR_OFFSET + VIRT_BASE); expected it between ${hex(virtBase)} and ${hex(M2P)}`,
+        `its ${segment.name} would load at ${start < 0 ? `-${hex(-start)}` : hex(start)} (p_paddr - PADDR_OFFSET + VIRT_BASE, by ${guest.source === 'notes' ? 'its notes' : 'its section __xen_guest'}); expected it between ${hex(virtBase)} and ${hex(M2P)}`,
       );
     }
     return {
@@ -111,33 +208,107 @@ function kernelRegions(image: ElfImage, displacement: number, virtBase: number):
   });
 }
 
-/** Cuts the page out of its segment and puts the stubs in its place. */
-function fillHypercallPage(
-  image: ElfImage,
-  regions: readonly MemoryRegion[],
-  start: number,
-): readonly MemoryRegion[] {
-  const page = { start, size: PAGE_SIZE };
-  const home = regions.find(region => region.start <= start && start + PAGE_SIZE <= endOf(region));
-  if (start % PAGE_SIZE !== 0 || !home) {
-    throw new ProtocolError(
-      'bad-xen-note',
-      `the note HYPERCALL_PAGE of ${image.name} is ${hex(start)}; expected a page inside one of its segments (${regions.map(spellRange).join(', ')})`,
+/**
+ * What libelf makes of PAE_MODE, or of PAE in a legacy string: of `yes` both; of a note besides anything with `bimodal`,
+ * and of the string anything that begins with `yes`, as `yes[extended-cr3]` does.
+ */
+export function isPae({ source, paeMode = '' }: XenGuest): boolean {
+  return source === 'notes' ? paeMode === 'yes' || paeMode.includes('bimodal') : paeMode.startsWith('yes');
+}
+
+/** libxc has no builder for the type xen-3.0-x86_32, and construct_dom0 ends in "Mismatch between Xen and DOM0 kernel". */
+function checkMode(guest: XenGuest): void {
+  if (isPae(guest)) return;
+  if (guest.paeMode === undefined) {
+    throw refuse(
+      'no-xen-note',
+      `it has no ${named(guest, 'PAE_MODE')}, and Xen has no 32-bit guests without PAE any more`,
     );
   }
-  const contents = home.contents ?? new Uint8Array(0);
-  const parts = subtract(home, page).map(
-    (part): MemoryRegion => ({
-      ...home,
-      ...part,
-      contents: contents.subarray(part.start - home.start, part.start - home.start + part.size),
-    }),
+  throw refuse(
+    'bad-xen-note',
+    `its ${named(guest, 'PAE_MODE')} is "${guest.paeMode}"; expected ${guest.source === 'notes' ? '"yes" or "bimodal"' : '"yes" or "yes[extended-cr3]"'}`,
   );
-  return regions.flatMap(region =>
-    region === home
-      ? [...parts, { ...home, ...page, name: HYPERCALL_PAGE, contents: hypercallPage() }].sort(
-          (a, b) => a.start - b.start,
-        )
-      : [region],
+}
+
+/** construct_dom0: what Xen asks of the kernel that it starts itself. */
+function checkDom0(
+  guest: XenGuest,
+  features: FeatureSet,
+  virtBase: number,
+  { host, supervisor }: DomainBuilder,
+): void {
+  if (host === 64 && guest.supportedFeatures !== undefined && !hasFeature(features.supported, 'dom0')) {
+    throw refuse(
+      'not-for-dom0',
+      `its ${named(guest, 'SUPPORTED_FEATURES')} is ${hex(guest.supportedFeatures)}, without bit 11 (XENFEAT_dom0): it does not support dom0 operation`,
+    );
+  }
+  const { hvStartLow } = guest;
+  if (hvStartLow !== undefined && roundUp(hvStartLow, L2_ENTRY_SPAN) > M2P) {
+    throw refuse(
+      'bad-xen-note',
+      `its ${named(guest, 'HV_START_LOW')} is ${hex(hvStartLow)}; Xen begins at ${hex(M2P)} and does not start a dom0 that expects it higher`,
+    );
+  }
+  if (host === 32 && virtBase < LOWEST_DOM0) {
+    throw refuse(
+      'bad-xen-note',
+      `its ${named(guest, 'VIRT_BASE')} is ${hex(virtBase)}; a 32-bit Xen loads no dom0 into the lowest 1 GiB`,
+    );
+  }
+  if (supervisor && !hasFeature(features.supported, 'supervisor_mode_kernel')) {
+    throw refuse(
+      'not-for-dom0',
+      `its ${named(guest, 'FEATURES')} does not name supervisor_mode_kernel: it cannot run in ring 0`,
+    );
+  }
+  if (!supervisor && hasFeature(features.required, 'supervisor_mode_kernel')) {
+    throw refuse(
+      'not-for-dom0',
+      `its ${named(guest, 'FEATURES')} requires supervisor_mode_kernel, which Xen has to be built for; --as xen-supervisor is such a Xen`,
+    );
+  }
+}
+
+/** libxc passes a frame number to Xen, so that the address is rounded down; construct_dom0 writes where it says. */
+function hypercallPageOf({ hypercallPage }: XenGuest, { domain }: DomainBuilder): number | undefined {
+  if (hypercallPage === undefined || domain === 'dom0') return hypercallPage;
+  return roundDown(hypercallPage, PAGE_SIZE);
+}
+
+/**
+ * The image with the hypercall page in place of what it has there.
+ *
+ * @param mappedEnd of the start-of-day area
+ * @throws {ProtocolError} `bad-xen-note`
+ */
+export function fillHypercallPage(
+  image: XenImage,
+  contents: Uint8Array,
+  mappedEnd: number,
+): readonly MemoryRegion[] {
+  const { hypercallPage: start, regions, virtBase, guest } = image;
+  if (start === undefined) return regions;
+  const page = { start, size: PAGE_SIZE };
+  if (start < virtBase || start + PAGE_SIZE > mappedEnd) {
+    throw refuse(
+      'bad-xen-note',
+      `its ${named(guest, 'HYPERCALL_PAGE')} is ${hex(start)}; expected a page of the start-of-day area (${spellRange({ start: virtBase, size: mappedEnd - virtBase })})`,
+    );
+  }
+  const around = regions.flatMap(region =>
+    subtract(region, page).map(
+      (part): MemoryRegion => ({
+        ...region,
+        ...part,
+        contents: (region.contents ?? new Uint8Array(0)).subarray(
+          part.start - region.start,
+          part.start - region.start + part.size,
+        ),
+      }),
+    ),
   );
+  const filled: MemoryRegion = { name: HYPERCALL_PAGE, ...page, owner: 'kernel', contents, defined: true };
+  return [...around, filled].sort((a, b) => a.start - b.start);
 }

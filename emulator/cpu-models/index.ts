@@ -123,15 +123,39 @@ const P6_CR4 =
 /** Family 6, model 15, stepping 1: the first Intel Core 2, before features that these engines lack. */
 const P6_SIGNATURE = 0x000006f1;
 
+/**
+ * What Xen 4.14 shows an HVM or PVH guest, whose CPUID goes to the hypervisor: cpuid_hypervisor_leaves of
+ * xen/arch/x86/traps.c, xen/include/public/arch-x86/cpuid.h.
+ */
+const XEN_LEAVES: Leaves = [
+  // The last leaf, "XenVMMXenVMM".
+  [0x40000000, { eax: 0x40000005, ebx: 0x566e6558, ecx: 0x65584d4d, edx: 0x4d4d566e }],
+  [0x40000001, { ...NOTHING, eax: (4 << 16) | 14 }],
+  // One hypercall page, by this MSR.
+  [0x40000002, { ...NOTHING, eax: 1, ebx: 0x40000000 }],
+  // Time: the TSC is not emulated, and has no frequency here.
+  [0x40000003, NOTHING],
+  // IOMMU mappings, the vcpu's number (EBX 0), the domain's (ECX 1).
+  [0x40000004, { ...NOTHING, eax: (1 << 2) | (1 << 3) | (1 << 4), ecx: 1 }],
+];
+
 interface P6Options {
   readonly name: string;
   readonly summary: string;
   readonly longMode?: boolean;
   readonly hypervisor?: boolean;
   readonly umip?: boolean;
+  readonly xen?: boolean;
 }
 
-function p6({ name, summary, longMode = false, hypervisor = false, umip = false }: P6Options): CpuModel {
+function p6({
+  name,
+  summary,
+  longMode = false,
+  hypervisor = false,
+  umip = false,
+  xen = false,
+}: P6Options): CpuModel {
   const extended = [EXTENDED_EDX.NX, EXTENDED_EDX.RDTSCP, ...(longMode ? [EXTENDED_EDX.LM] : [])];
   return {
     name,
@@ -159,6 +183,7 @@ function p6({ name, summary, longMode = false, hypervisor = false, umip = false 
       [7, { eax: 0, ebx: LEAF7_EBX.RDSEED, ecx: umip ? LEAF7_ECX.UMIP : 0, edx: 0 }],
       [0x80000000, { ...NOTHING, eax: 0x80000008 }],
       [0x80000001, { eax: 0, ebx: 0, ecx: longMode ? EXTENDED_ECX.LAHF_LM : 0, edx: bits(...extended) }],
+      ...(xen ? XEN_LEAVES : []),
       ...brandLeaves(name),
       [0x80000008, { ...NOTHING, eax: PHYSICAL_ADDRESS_BITS | ((longMode ? LINEAR_ADDRESS_BITS : 32) << 8) }],
     ]),
@@ -202,6 +227,12 @@ export const CPU_MODELS: readonly CpuModel[] = [
     summary: 'i686 with UMIP and the hypervisor bit',
     umip: true,
     hypervisor: true,
+  }),
+  p6({
+    name: 'i686-xen',
+    summary: 'i686-hv with the leaves that Xen shows an HVM guest',
+    hypervisor: true,
+    xen: true,
   }),
   p6({ name: 'core2', summary: 'i686 with long mode', longMode: true }),
   p6({ name: 'core2-hv', summary: 'core2 with the hypervisor bit', longMode: true, hypervisor: true }),

@@ -1,7 +1,7 @@
 /** A block, decoded once, when it is first seen: what in it has to be looked at before it runs. */
 import { iced } from './iced.ts';
 import { isRepeated, prefixOf, type Sensitivity, sensitivityOf } from './sensitivity.ts';
-import { silentRuleOf } from './silent.ts';
+import { guardedRuleOf, silentRuleOf } from './silent.ts';
 import type { CodeBits } from './sizes.ts';
 import { invalidity } from './validity.ts';
 
@@ -14,7 +14,7 @@ export interface SensitiveInstruction {
   readonly sensitivity: Sensitivity;
 }
 
-/** An instruction that a silent rule names, by its offset in the block. */
+/** An instruction that a rule names, by its offset in the block. */
 export interface SilentInstruction {
   readonly offset: number;
   readonly rule: string;
@@ -31,6 +31,8 @@ export interface DecodedBlock {
   readonly sensitive: readonly SensitiveInstruction[];
   /** Instructions that outside ring 0 do or show something else without a fault; ascending. */
   readonly silent: readonly SilentInstruction[];
+  /** Instructions that a privileged or IOPL-sensitive rule names; ascending. */
+  readonly guarded: readonly SilentInstruction[];
   /** The last instruction is a repeated string instruction, which the engines run as a loop of blocks. */
   readonly endsInRepeat: boolean;
   /** The last instruction can go on to the next one without a branch. */
@@ -51,6 +53,7 @@ export function decodeBlock(bytes: Uint8Array, bits: CodeBits, limit = bytes.len
   const offsets: number[] = [];
   const sensitive: SensitiveInstruction[] = [];
   let silent: SilentInstruction[] | undefined;
+  let guarded: SilentInstruction[] | undefined;
   let size = 0;
   let endsInRepeat = false;
   let fallsThrough = true;
@@ -80,6 +83,11 @@ export function decodeBlock(bytes: Uint8Array, bits: CodeBits, limit = bytes.len
         silent ??= [];
         silent.push({ offset: size, rule });
       }
+      const guard = guardedRuleOf(scratch);
+      if (guard) {
+        guarded ??= [];
+        guarded.push({ offset: size, rule: guard });
+      }
       offsets.push(size);
       size += length;
       const flow = scratch.flowControl;
@@ -92,5 +100,13 @@ export function decodeBlock(bytes: Uint8Array, bits: CodeBits, limit = bytes.len
   } finally {
     decoder.free();
   }
-  return { size, offsets, sensitive, silent: silent ?? NO_SILENT, endsInRepeat, fallsThrough };
+  return {
+    size,
+    offsets,
+    sensitive,
+    silent: silent ?? NO_SILENT,
+    guarded: guarded ?? NO_SILENT,
+    endsInRepeat,
+    fallsThrough,
+  };
 }

@@ -12,7 +12,7 @@ import {
   type Sensitivity,
   sensitivityOf,
 } from './sensitivity.ts';
-import { silentRuleOf } from './silent.ts';
+import { guardedRuleOf, silentRuleOf } from './silent.ts';
 import { type CodeBits, operandSizeOf, portSizeOf } from './sizes.ts';
 import { invalidity } from './validity.ts';
 
@@ -27,6 +27,8 @@ export interface DecodedInstruction {
   readonly sensitivity: Sensitivity | undefined;
   /** Id of the silent rule that names it. */
   readonly silent: string | undefined;
+  /** Id of the privileged or IOPL-sensitive rule that names it. */
+  readonly guarded: string | undefined;
   readonly operandSize: 16 | 32;
   readonly memory: readonly MemoryUse[];
   readonly immediate: number;
@@ -94,6 +96,7 @@ export function decodeInstruction(
           : undefined
         : sensitivityOf(instruction),
       silent: instruction.isInvalid ? undefined : silentRuleOf(instruction),
+      guarded: instruction.isInvalid ? undefined : guardedRuleOf(instruction),
       operandSize: operandSizeOf(code),
       memory,
       immediate: hasImmediate(instruction)

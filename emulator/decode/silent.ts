@@ -11,6 +11,13 @@ const INTERRUPT_FLAG: ReadonlySet<string> = new Set(['cli', 'sti']);
 
 export const decidesIf = (rule: string): boolean => INTERRUPT_FLAG.has(rule);
 
+/** Id of the privileged or IOPL-sensitive rule that names the instruction: it faults outside ring 0, or outside IOPL. */
+export function guardedRuleOf(instruction: IcedInstruction): string | undefined {
+  const rule = ruleOfCode(instruction.code);
+  const kind = rule === undefined ? undefined : findRule(rule)?.class;
+  return kind === 'privileged' || kind === 'iopl-sensitive' ? rule : undefined;
+}
+
 /** Id of the silent rule that names the instruction, or of one that {@link decidesIf}. */
 export function silentRuleOf(instruction: IcedInstruction): string | undefined {
   const rule = ruleOfCode(instruction.code);

@@ -1,8 +1,11 @@
 /**
- * Observation: a silent instruction that a kernel ran outside ring 0. No CPU faults there; what the kernel was given is
- * set beside what a PC gives it. Plain data; the sentences are made in `src/report/`.
+ * Observation: an instruction at which no CPU faults and which a kernel should not have run all the same. Outside ring 0 a
+ * silent one, and what the kernel was given is set beside what a PC gives it; in ring 0, of a kernel that is paravirtual
+ * there, a privileged or IOPL-sensitive one. Plain data; the sentences are made in `src/report/`.
  */
+import type { Instead } from '../entry-state.ts';
 import type { FlagRow } from '../flags.ts';
+import type { Operand } from '../operands/types.ts';
 import type { SegmentName } from '../segmentation.ts';
 
 export interface ObservedPlace {
@@ -59,6 +62,8 @@ export type Sight =
       /** Of leaf 1: ECX bit 31. */
       readonly hypervisor?: boolean;
     }
+  /** A privileged or IOPL-sensitive instruction in ring 0: it does what it does on any PC. */
+  | { readonly what: 'done'; readonly operand?: Operand }
   /** XGETBV. */
   | { readonly what: 'xcr'; readonly number: number; readonly value: number };
 
@@ -70,10 +75,12 @@ export interface Comparison {
   readonly differs: boolean;
   /** POPF and IRET: the flags asked for and not given. */
   readonly lost?: readonly FlagRow[];
+  /** What a kernel that is paravirtual in ring 0 was to do in place of it: running it is a violation. */
+  readonly instead?: Instead;
 }
 
 export interface Observation extends Comparison {
-  /** A silent rule of `emulator/privilege/`, e.g. `pushf`. */
+  /** A silent rule of `emulator/privilege/`, e.g. `pushf`; of a violation one of any class. */
   readonly rule: string;
   /** How often it ran. */
   readonly count: number;

@@ -61,6 +61,16 @@ export class MsrFile implements ModelSpecificRegisters {
   }
 }
 
+/** Bits 11:0 are the number of the hypercall page among those that there are: Xen 4.14 xen/arch/x86/traps.c, guest_wrmsr_xen. */
+const PAGE_NUMBER = 0xfffn;
+
+/** There is one page, number 0. What lies above 4 GiB has no memory behind it here. */
+function fillHypercallPage(value: bigint, page: Uint8Array): Verdict {
+  if ((value & PAGE_NUMBER) !== 0n) return stop({ kind: 'exception' }, generalProtection(0));
+  if (value >= 1n << 32n) return answered({});
+  return answered({ writes: [{ linear: low(value), bytes: page, isPhysical: true }] });
+}
+
 const ANSWERS: Readonly<Record<Answered, (s: Situation) => Verdict>> = {
   cpuid(s) {
     const { eax, ebx, ecx, edx } = s.model.cpuid(s.cpu.registers.eax, s.cpu.registers.ecx);
@@ -92,6 +102,8 @@ const ANSWERS: Readonly<Record<Answered, (s: Situation) => Verdict>> = {
     guarded(s, 'wrmsr', () => {
       const { eax, ecx, edx } = s.cpu.registers;
       const value = (BigInt(edx) << 32n) | BigInt(eax);
+      const { hypercallMsr } = s.platform;
+      if (hypercallMsr?.index === ecx) return fillHypercallPage(value, hypercallMsr.page);
       const isRefused = ecx === MSR_EFER ? isReservedEfer(value, s.model) : isRefusedMsr(ecx, value);
       if (isRefused) return stop({ kind: 'exception' }, generalProtection(0));
       if (ecx === MSR_EFER) return answered({ control: { efer: low(value) } });

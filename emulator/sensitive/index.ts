@@ -14,7 +14,7 @@ import { enterFrame } from './enter.ts';
 import { farTransfer } from './far-transfers.ts';
 import { sysenter, sysexit } from './fast-calls.ts';
 import { popf } from './flags.ts';
-import { hypercall, softwareInterrupt } from './interrupts.ts';
+import { callsHypervisor, hypercall, softwareInterrupt } from './interrupts.ts';
 import { iret } from './iret.ts';
 import { memorySelectorAt, selectorOperand, sourceOperand } from './operands.ts';
 import { portAccess } from './ports.ts';
@@ -118,7 +118,7 @@ const EVALUATORS: Evaluators = {
     return register === 'cs' ? RUN : segmentLoad(s, register, loadedSelector(s) & 0xffff);
   },
 
-  'far-transfer': s => farTransfer(s),
+  'far-transfer': s => (callsHypervisor(s) ? hypercall(s, 'hypercall-page') : farTransfer(s)),
   iret: s => iret(s),
   'software-interrupt': s => softwareInterrupt(s),
   'vm-call': (s, { via }) =>

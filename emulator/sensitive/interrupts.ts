@@ -1,8 +1,9 @@
 /** INT n and the other ways to call what stands under the kernel, and where the CPU delivers an exception. */
 
-import type { CpuState } from '../cpu-state.ts';
-import type { Platform } from '../entry-state.ts';
+import { type CpuState, linearEip } from '../cpu-state.ts';
+import type { Platform, ServiceEntry } from '../entry-state.ts';
 import { FLAG_OF } from '../flags.ts';
+import { pagingIsOn, walk } from '../paging.ts';
 import type { Cause, Delivery, HypercallVia } from '../stop.ts';
 import { DOUBLE_FAULT, GENERAL_PROTECTION, PAGE_FAULT, SEGMENT_NOT_PRESENT } from '../vectors.ts';
 import { deliver } from './delivery.ts';
@@ -79,10 +80,44 @@ export function hypercall(s: Situation, via: HypercallVia, vector?: number): Ver
     arguments: registers.map(register => ({ register, value: s.cpu.registers[register] })),
     ...(vector === undefined ? {} : { vector }),
   };
-  return stop(cause, via === 'vmcall' || via === 'vmmcall' ? { vector: INVALID_OPCODE } : undefined);
+  // Of a guest that owns ring 0, in VMX non-root operation, it is a VM exit: SDM vol. 3, 25.1.2.
+  const isFault = (via === 'vmcall' || via === 'vmmcall') && s.platform.hypervisor !== 'none';
+  return stop(cause, isFault ? { vector: INVALID_OPCODE } : undefined);
+}
+
+/** The entry of a ROM that EIP is at, wherever the ROM is mapped. */
+function serviceEntry({ cpu, platform, readPhysical }: Situation): ServiceEntry | undefined {
+  if (!platform.serviceEntries) return undefined;
+  const linear = linearEip(cpu);
+  const physical = pagingIsOn(cpu.control)
+    ? readPhysical && walk(linear, cpu.control, readPhysical).physical
+    : linear;
+  return platform.serviceEntries.find(({ address }) => address === physical);
+}
+
+function serviceCall({ cpu }: Situation, entry: ServiceEntry): Verdict {
+  return stop({
+    kind: 'hypercall',
+    via: 'rom',
+    number: entry.number,
+    arguments: entry.arguments.map(register => ({ register, value: cpu.registers[register] })),
+  });
 }
 
 const HYPERCALL_PAGE_SIZE = 4096;
+
+function isOnHypercallPage({ cpu, platform }: Situation): boolean {
+  const page = platform.hypercallPage;
+  return page !== undefined && cpu.eip >= page && cpu.eip < page + HYPERCALL_PAGE_SIZE;
+}
+
+/** The far CALL of a hypercall page in ring 0. */
+export function callsHypervisor(s: Situation): boolean {
+  const { farPointer, mnemonic } = s.instruction;
+  const entry = s.platform.hypercallEntry;
+  if (!entry || !farPointer || mnemonic !== 'call' || !isOnHypercallPage(s)) return false;
+  return farPointer.selector === entry.selector && farPointer.offset === entry.offset;
+}
 
 const VECTOR_BY_MNEMONIC: Readonly<Record<string, number>> = { int3: 3, into: 4, int1: 1 };
 
@@ -97,10 +132,10 @@ export function softwareInterrupt(s: Situation): Verdict {
     });
     if (verdict.type !== 'run') return verdict;
   }
+  const service = serviceEntry(s);
+  if (service) return serviceCall(s, service);
   if (s.platform.hypercallVectors.includes(vector)) {
-    const page = s.platform.hypercallPage;
-    const onPage = page !== undefined && s.cpu.eip >= page && s.cpu.eip < page + HYPERCALL_PAGE_SIZE;
-    return hypercall(s, onPage ? 'hypercall-page' : 'int', vector);
+    return hypercall(s, isOnHypercallPage(s) ? 'hypercall-page' : 'int', vector);
   }
   if (s.platform.hypervisor !== 'none') {
     const open = mnemonic === 'int1' || s.platform.openVectors?.includes(vector);

@@ -17,6 +17,21 @@ export interface Failure {
   readonly code: string;
   readonly sentence: string;
   readonly exit: ExitCode;
+  /** A second line: what would work. */
+  readonly hint?: string;
+}
+
+/** A protocol cannot start the image; others may. */
+export class UnstartableError extends Error {
+  override readonly name = 'UnstartableError';
+  readonly code: string;
+  /** One sentence: who can start it. */
+  readonly hint: string;
+  constructor(cause: Coded, hint: string) {
+    super(cause.message, { cause });
+    this.code = cause.code;
+    this.hint = hint;
+  }
 }
 
 /** Typed errors by name, so that reporting one does not load the module that throws it. */
@@ -24,6 +39,7 @@ const EXITS: Readonly<Record<string, ExitCode>> = {
   UsageError: EXIT.USAGE,
   KernelImageError: EXIT.IMAGE,
   ProtocolError: EXIT.IMAGE,
+  UnstartableError: EXIT.IMAGE,
   EngineError: EXIT.ENGINE,
 };
 
@@ -45,6 +61,7 @@ export function failureOf(error: unknown): Failure {
       code: error.code,
       sentence: oneLine(error.message),
       exit: usage ? EXIT.USAGE : (EXITS[error.name] ?? EXIT.ENGINE),
+      ...(error instanceof UnstartableError && { hint: oneLine(error.hint) }),
     };
   }
   const message = error instanceof Error ? error.message : String(error);

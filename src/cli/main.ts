@@ -5,14 +5,15 @@ import { fileURLToPath } from 'node:url';
 import { CommanderError } from 'commander';
 import { failureOf } from './errors.ts';
 import { EXIT } from './exit-codes.ts';
-import type { Io } from './io.ts';
+import type { Io, ProgressTerminal } from './io.ts';
 import { createProgram } from './program.ts';
 
 /**
  * Runs one command.
  *
  * @param argv the words after `startup32`.
- * @returns the exit code; every error has been written to `io.stderr` as one line.
+ * @returns the exit code; every error has been written to `io.stderr` as one line, and a second one that says what
+ * would work where something would.
  */
 export async function main(argv: readonly string[], io: Io): Promise<number> {
   let exit: number = EXIT.STOPPED;
@@ -27,8 +28,8 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.STOPPED;
     // No command at all: the help has been written to stderr.
     if (error instanceof CommanderError && error.code === 'commander.help') return EXIT.USAGE;
-    const { code, sentence, exit: failed } = failureOf(error);
-    io.stderr.write(`startup32: ${code}: ${sentence}\n`);
+    const { code, sentence, exit: failed, hint } = failureOf(error);
+    io.stderr.write(`startup32: ${code}: ${sentence}\n${hint === undefined ? '' : `startup32: ${hint}\n`}`);
     return failed;
   }
 }
@@ -37,6 +38,9 @@ function isMainModule(): boolean {
   const script = process.argv[1];
   return script !== undefined && realpathSync(script) === fileURLToPath(import.meta.url);
 }
+
+/** Of a terminal that does not say how wide it is. */
+const DEFAULT_COLUMNS = 80;
 
 async function runProcess(): Promise<void> {
   const { stdout, stderr, env } = process;
@@ -52,10 +56,23 @@ async function runProcess(): Promise<void> {
     });
   const interrupt = new AbortController();
   // Once: a second Ctrl-C ends the process at once, as usual.
-  process.once('SIGINT', () => interrupt.abort());
+  const onInterrupt = (): void => interrupt.abort();
+  process.once('SIGINT', onInterrupt);
   // https://no-color.org: any value but the empty one.
   const color = stdout.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb';
-  const exit = await main(process.argv.slice(2), { stdout, stderr, color, signal: interrupt.signal });
+  // A dumb terminal cannot erase the line.
+  const progress: ProgressTerminal | undefined =
+    stderr.isTTY === true && env.TERM !== 'dumb'
+      ? { now: () => performance.now(), columns: () => stderr.columns || DEFAULT_COLUMNS }
+      : undefined;
+  const exit = await main(process.argv.slice(2), {
+    stdout,
+    stderr,
+    color,
+    signal: interrupt.signal,
+    leaveInterrupts: () => process.removeListener('SIGINT', onInterrupt),
+    ...(progress && { progress }),
+  });
   process.exitCode = failedOutput ? EXIT.ENGINE : exit;
 }
 

@@ -1,5 +1,5 @@
 /** Strict parsing of option values. An error says what was found and what was expected. */
-import { compareVersions, NEWEST_LGUEST, OLDEST_LGUEST } from '../../boot-protocols/hosts/eras.ts';
+import { isLguestVersion, NEWEST_LGUEST, OLDEST_LGUEST } from '../../boot-protocols/lguest/eras.ts';
 import { didYouMean } from '../../boot-protocols/suggest.ts';
 
 const U32_MAX = 0xffffffff;
@@ -61,10 +61,7 @@ export const parseTraps = parseLimit('traps');
 
 /** `4.13`: a version of Linux that had lguest. */
 export function parseEra(text: string): string {
-  const isVersion = /^[0-9]+(\.[0-9]+){1,2}$/.test(text);
-  const inRange =
-    isVersion && compareVersions(text, OLDEST_LGUEST) >= 0 && compareVersions(text, NEWEST_LGUEST) <= 0;
-  if (!inRange)
+  if (!isLguestVersion(text))
     throw refuse(text, `a version of Linux from ${OLDEST_LGUEST} to ${NEWEST_LGUEST}, e.g. 2.6.34`);
   return text;
 }
@@ -112,4 +109,19 @@ export function parseTarget(text: string): Target {
 export function parseTraceFile(text: string): string {
   if (text === '' || text === '-') throw refuse(text, 'the name of a file: stdout holds the report');
   return text;
+}
+
+/** A module as the command line names it. */
+export interface ModuleFlag {
+  readonly text: string;
+  readonly path: string;
+  readonly cmdline?: string;
+}
+
+/** `FILE` or `FILE=COMMAND LINE`; what follows the first `=` is the command line. */
+export function parseModule(text: string): ModuleFlag {
+  const at = text.indexOf('=');
+  const path = at < 0 ? text : text.slice(0, at);
+  if (path === '') throw refuse(text, 'FILE or FILE=COMMAND LINE');
+  return { text, path, ...(at >= 0 && { cmdline: text.slice(at + 1) }) };
 }

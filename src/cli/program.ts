@@ -1,60 +1,31 @@
 /** The commands and their options. Each command's code is loaded when it runs. */
 import { createRequire } from 'node:module';
-import { Command, Option } from 'commander';
-import { NEWEST_LGUEST, OLDEST_LGUEST } from '../../boot-protocols/hosts/eras.ts';
+import { Command } from 'commander';
 import { HOST_NAMES } from '../../boot-protocols/hosts/host.ts';
-import type { Ring } from '../../emulator/cpu-state.ts';
-import type { PagingMode } from '../../emulator/entry-state.ts';
 import type { StopOn } from '../../emulator/run-options.ts';
 import type { EngineName } from '../../emulator/unicorn/api.ts';
 import type { Syntax } from '../report/disassemble.ts';
-import { UsageError } from './errors.ts';
 import type { Io } from './io.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
+import { formatOption, option, words } from './options/option.ts';
+import { imageOptions, knobOptions } from './options/start.ts';
 import {
-  parseAddress,
   parseChoice,
-  parseEra,
   parseInstructions,
-  parseNumber,
   parseSeconds,
-  parseSize,
   parseTarget,
   parseTraceFile,
   parseTraps,
-  ValueError,
 } from './parse.ts';
 
-const words = <T extends string>(...names: readonly T[]): Readonly<Record<string, T>> =>
-  Object.fromEntries(names.map(name => [name, name]));
-
-const RINGS: Readonly<Record<string, Ring>> = { 0: 0, 1: 1, 2: 2, 3: 3 };
-const PAGING: Readonly<Record<string, PagingMode>> = { off: 'off', on: '32-bit', pae: 'pae' };
-const BITS: Readonly<Record<string, boolean>> = { 0: false, 1: true };
-const GDTS = words<'flat' | 'none'>('flat', 'none');
 const ENGINES = words<'auto' | EngineName>('auto', 'unicorn.js', 'libunicorn');
 const STOP_ON = words<StopOn>('fault', 'loss', 'sensitive');
 const HOSTS = words(...HOST_NAMES);
-const FORMATS = words<'text' | 'json'>('text', 'json');
 const SYNTAXES = words<Syntax>('att', 'intel');
+const WRAP_CODECS = words<'none' | 'gzip'>('none', 'gzip');
+const NOTES = words<'keep' | 'drop'>('keep', 'drop');
 const LEVELS = words<LogLevel>(...LOG_LEVELS);
-
-/** An option whose value is parsed strictly; what cannot be taken is a usage error that names the option. */
-function option<T>(flags: string, description: string, parse: (text: string) => T): Option {
-  const definition = new Option(flags, description);
-  return definition.argParser(text => {
-    try {
-      return parse(text);
-    } catch (error) {
-      if (error instanceof ValueError)
-        throw new UsageError('bad-value', `${definition.long} is ${error.message}`);
-      throw error;
-    }
-  });
-}
-
-const formatOption = (): Option =>
-  option('--format <format>', 'text or json', parseChoice(FORMATS)).default('text');
+const IMAGE_ARGUMENT = 'an ELF vmlinux or a bzImage';
 
 const EXIT_CODES = `
 Exit codes:
@@ -85,7 +56,8 @@ export function createProgram(io: Io, exit: (code: number) => void): Command {
   runOptions(
     program
       .command('run')
-      .description('run an image to its first stop, or through all its traps, and report it'),
+      .description('run an image to its first stop, or through all its traps, and report it')
+      .argument('<image>', IMAGE_ARGUMENT),
   )
     .addHelpText('after', EXIT_CODES)
     .action(async (image: string, options) => {
@@ -93,15 +65,56 @@ export function createProgram(io: Io, exit: (code: number) => void): Command {
       exit(await run(image, options, io));
     });
 
-  program
-    .command('inspect')
-    .description('show what an image says about itself, and which protocols can start it')
-    .argument('<image>', 'an ELF vmlinux or a bzImage')
-    .option('--symbols <file>', 'a System.map whose symbols stand for those of the image')
+  stateOptions(
+    program
+      .command('state')
+      .description('show the state in which a protocol starts an image, before anything runs')
+      .argument('[image]', IMAGE_ARGUMENT),
+  ).action(async (image: string | undefined, options) => {
+    const { state } = await import('./state.ts');
+    exit(await state(image, options, io));
+  });
+
+  imageOptions(
+    program
+      .command('inspect')
+      .description('show what an image says about itself, and which protocols can start it')
+      .argument('<image>', IMAGE_ARGUMENT),
+  )
     .addOption(formatOption())
     .action(async (image: string, options) => {
       const { inspect } = await import('./inspect.ts');
       exit(await inspect(image, options, io));
+    });
+
+  program
+    .command('wrap')
+    .description('make a bzImage of an ELF kernel: setup code, a stub that unpacks it, and the kernel')
+    .argument('<kernel>', 'an ELF vmlinux')
+    .option('-o, --output <file>', 'the bzImage to write')
+    .option('--elf-header', 'put an ELF header in front, whose entry is the 32-bit entry')
+    .option('--munge-magic', 'put one there with a changed magic, which loaders do not take for an ELF file')
+    .addOption(
+      option(
+        '--compress <codec>',
+        'none or gzip: how the kernel is packed (default: gzip)',
+        parseChoice(WRAP_CODECS),
+      ),
+    )
+    .option(
+      '--payload <file>',
+      'the kernel as bzip2, lzma, xz, lzop, lz4 -l, zstd or gzip has compressed it; only of gzip the stub can unpack it',
+    )
+    .addOption(
+      option(
+        '--notes <what>',
+        "keep: the ELF header in front has the kernel's notes too (default: drop)",
+        parseChoice(NOTES),
+      ),
+    )
+    .action(async (kernel: string, options) => {
+      const { wrap } = await import('./wrap.ts');
+      exit(await wrap(kernel, options, io));
     });
 
   program
@@ -127,24 +140,33 @@ export function createProgram(io: Io, exit: (code: number) => void): Command {
   return program;
 }
 
+/** A protocol and its knobs: the options of every command that makes an EntryState. */
+const startOptions = (command: Command): Command =>
+  knobOptions(
+    imageOptions(command.option('--as <protocol>', 'the boot protocol (startup32 protocols lists them)')),
+  );
+
+const stateOptions = (command: Command): Command =>
+  startOptions(command)
+    .optionsGroup('The state:')
+    .option(
+      '--diff <protocols...>',
+      'compare two protocols instead: --diff A B, each with knobs of its own in quotes, e.g. "pc --ring 1"',
+    )
+    .option('--write <directory>', 'write each memory region to a file there, and an index, regions.json')
+    .option('--all', 'in the text: fields that no one wrote too')
+    .addOption(formatOption());
+
 function runOptions(command: Command): Command {
-  return command
-    .argument('<image>', 'an ELF vmlinux or a bzImage')
-    .option('--as <protocol>', 'the boot protocol (startup32 protocols lists them)')
-    .optionsGroup('Knobs of the protocol:')
-    .addOption(option('--ring <0..3>', 'the ring that the kernel starts in', parseChoice(RINGS)))
-    .addOption(option('--paging <mode>', 'paging at entry: off, on or pae', parseChoice(PAGING)))
-    .addOption(option('--gdt <kind>', 'a GDT that segment loads can use: flat or none', parseChoice(GDTS)))
-    .addOption(option('--keep-segments <0|1>', 'KEEP_SEGMENTS in loadflags', parseChoice(BITS)))
-    .addOption(option('--subarch <number>', 'hardware_subarch in boot_params', parseNumber))
-    .addOption(option('--memory <size>', 'RAM, e.g. 64M', parseSize))
-    .option('--cmdline <text>', 'the kernel command line')
-    .option('--initrd <file>', 'an initial RAM disk')
-    .addOption(option('--load-address <address>', 'where to load a relocatable bzImage', parseAddress))
-    .option('--poison', 'fill memory that the protocol does not define with a pattern')
-    .option('--cpu <model>', 'the CPU model that the kernel sees (docs/cpu-models.md)')
+  return startOptions(command)
     .optionsGroup('The run:')
-    .addOption(option('--until <place>', 'stop before SYMBOL, SYMBOL+0xOFFSET or 0xADDRESS', parseTarget))
+    .addOption(
+      option(
+        '--until <place>',
+        'stop before SYMBOL, SYMBOL+0xOFFSET or 0xADDRESS; payload: where the stub of a bzImage hands over to the kernel proper',
+        parseTarget,
+      ),
+    )
     .addOption(
       option(
         '--stop-on <what>',
@@ -155,12 +177,11 @@ function runOptions(command: Command): Command {
     .addOption(
       option(
         '-n, --instructions <number>',
-        'instructions to run at most, or unlimited (default: 50 million)',
+        'instructions to run at most, or unlimited (default: 50 million; with --until payload unlimited)',
         parseInstructions,
       ),
     )
     .addOption(option('--timeout <seconds>', 'wall-clock time to spend (default: none)', parseSeconds))
-    .option('--symbols <file>', 'a System.map whose symbols stand for those of the image')
     .optionsGroup('Beyond the first trap:')
     .option('--all-traps', 'answer every trap as a host would, go on, and list all of them')
     .addOption(
@@ -168,13 +189,6 @@ function runOptions(command: Command): Command {
         '--answer <host>',
         `who answers: ${HOST_NAMES.join(', ')}; skip steps over it, monitor is a classic trap-and-emulate monitor (default: the host of the protocol, or skip)`,
         parseChoice(HOSTS),
-      ),
-    )
-    .addOption(
-      option(
-        '--era <version>',
-        `which lguest answers: Linux ${OLDEST_LGUEST} to ${NEWEST_LGUEST} (default: ${NEWEST_LGUEST})`,
-        parseEra,
       ),
     )
     .addOption(

@@ -17,9 +17,10 @@ export function repeatCommand(
   if (flags.stopOn !== undefined && flags.stopOn !== 'loss') words.push('--stop-on', flags.stopOn);
   if (flags.instructions !== undefined)
     words.push('-n', Number.isFinite(flags.instructions) ? String(flags.instructions) : 'unlimited');
-  words.push(...trapsWords(flags));
+  words.push(...trapsWords(flags, entry));
   if (flags.timeout !== undefined) words.push('--timeout', String(flags.timeout / 1000));
   if (flags.symbols !== undefined) words.push('--symbols', flags.symbols);
+  if (flags.payload === true) words.push('--payload');
   if (flags.engine !== undefined && flags.engine !== 'auto') words.push('--engine', flags.engine);
   if (flags.libunicorn !== undefined) words.push('--libunicorn', flags.libunicorn);
   if (flags.serial === true) words.push('--serial');
@@ -28,12 +29,13 @@ export function repeatCommand(
   return words.map(shellQuote).join(' ');
 }
 
-function trapsWords({ allTraps, answer, era, maxTraps, stopOn }: RunFlags): string[] {
+function trapsWords({ allTraps, answer, era, maxTraps, stopOn }: RunFlags, entry: EntryState): string[] {
   if (allTraps !== true) return [];
   return [
     '--all-traps',
     ...(answer === undefined ? [] : ['--answer', answer]),
-    ...(era === undefined ? [] : ['--era', era]),
+    // Where it is a knob, it is among the knobs already.
+    ...(era === undefined || entry.knobs.era !== undefined ? [] : ['--era', era]),
     ...(maxTraps === undefined
       ? []
       : ['--max-traps', Number.isFinite(maxTraps) ? String(maxTraps) : 'unlimited']),
@@ -47,6 +49,7 @@ function knobWords(flags: RunFlags, protocol: KnobbedProtocol, entry: EntryState
     const value = entry.knobs[knob.flag.slice(2)];
     if (value === undefined || value === knob.default) return [];
     if (knob.knob === 'initrd') return flags.initrd === undefined ? [] : [knob.flag, flags.initrd];
+    if (knob.knob === 'modules') return (flags.module ?? []).flatMap(({ text }) => [knob.flag, text]);
     return knob.values === '' ? [knob.flag] : [knob.flag, value];
   });
 }

@@ -1,33 +1,34 @@
 /** `startup32 run IMAGE --as PROTOCOL`: to the first stop, and its report. */
-import { findProtocol, type KnobbedProtocol, PROTOCOLS } from '../../boot-protocols/index.ts';
-import type { BootOptions } from '../../boot-protocols/protocol.ts';
-import { didYouMean } from '../../boot-protocols/suggest.ts';
-import type { EntryState } from '../../emulator/entry-state.ts';
-import { boot, report } from '../boot.ts';
-import { type KernelImage, KernelImageError } from '../kernel-image/index.ts';
-import { loadImage, readSource } from '../load-image.ts';
-import { createNames } from '../report/names.ts';
+import type { KnobbedProtocol } from '../../boot-protocols/knobs.ts';
+import { DEFAULT_INSTRUCTIONS, type RunOptions } from '../../emulator/run-options.ts';
+import { type BootRequest, boot, report } from '../boot.ts';
 import { textReport } from '../report/stop/text.ts';
 import { UsageError } from './errors.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import { type Io, jsonText } from './io.ts';
 import { createLog } from './log.ts';
-import type { Target } from './parse.ts';
+import { ended, showProgress } from './progress.ts';
 import { repeatCommand } from './repeat.ts';
 import type { RunFlags } from './run-flags.ts';
+import { chosenProtocol, readKernel, readKnobs } from './start.ts';
+import type { KnobFlags } from './start-flags.ts';
 import { recordTrace } from './trace.ts';
+import { readTarget } from './until.ts';
+import { orSayWhoCan } from './who-can.ts';
 
-export async function run(path: string, flags: RunFlags, io: Io): Promise<number> {
+export async function run(path: string, flags: RunFlags, streams: Io): Promise<number> {
+  const io = unmixed(streams, flags);
   const protocol = chosenProtocol(flags.as);
   checkTrapFlags(flags);
   const log = await createLog(flags.logLevel, io.stderr);
-  const image = await loadImage(path, { ...(flags.symbols !== undefined && { systemMap: flags.symbols }) });
+  const image = await readKernel(path, flags, io, protocol, flags.memory);
   log.info({ image: image.name, format: image.format, size: image.size }, 'image read');
+  const target = await readTarget(path, flags, image, io);
   using trace = recordTrace(flags);
   const serial: Uint8Array[] = [];
-  await using machine = await boot(image, {
+  const request: BootRequest = {
     as: protocol.name,
-    ...(await knobs(flags)),
+    ...(await readKnobs(ownKnobs(flags, protocol))),
     ...(flags.engine !== undefined && { engine: flags.engine }),
     ...(flags.libunicorn !== undefined && { libunicorn: flags.libunicorn }),
     ...(flags.serial === true && {
@@ -36,83 +37,74 @@ export async function run(path: string, flags: RunFlags, io: Io): Promise<number
         io.stderr.write(bytes.slice());
       },
     }),
-  });
+  };
+  await using machine = await orSayWhoCan({ path, image, protocol }, () => boot(image, request));
   const { entry, engine } = machine;
   log.info({ protocol: entry.protocol, knobs: entry.knobs, engine }, 'machine ready');
-  const runOptions = {
-    ...(flags.until && { until: resolveTarget(flags.until, image, entry) }),
+  const progress = showProgress(io, `running ${path}`, 'instructions');
+  const ends = target.options(entry);
+  const budget = flags.instructions ?? ends.instructions ?? DEFAULT_INSTRUCTIONS;
+  const runOptions: RunOptions = {
+    ...ends,
+    ...(flags.allTraps === true && { count: 'auto' }),
     ...(flags.stopOn !== undefined && { stopOn: flags.stopOn }),
     ...(flags.instructions !== undefined && { instructions: flags.instructions }),
     ...(flags.timeout !== undefined && { timeout: flags.timeout }),
     ...(trace.sink && { trace: trace.sink }),
     ...(io.signal && { signal: io.signal }),
+    ...(io.progress && { onProgress: (instructions: number) => progress.report(instructions, budget) }),
+    onBlocking: () => {
+      progress.say('(not counted any more)');
+      io.leaveInterrupts?.();
+    },
   };
   const context = () => ({
     syntax: flags.syntax,
     command: repeatCommand(path, flags, protocol, entry),
     ...(flags.serial === true && { serial: Buffer.concat(serial) }),
     ...(flags.traceHash === true && { traceHash: trace.hash() }),
+    ...(target.payload && { payload: target.payload }),
   });
   if (flags.allTraps === true) {
     const { throughTraps } = await import('./all-traps.ts');
-    return await throughTraps(machine, image, { flags, runOptions, context, log, io });
+    return await throughTraps(machine, image, {
+      flags,
+      runOptions,
+      progress,
+      context,
+      log,
+      io,
+    });
   }
-  const stop = await machine.runAsync(runOptions);
+  const stop = await ended(progress, machine.runAsync(runOptions));
   log.info({ kind: stop.kind, instructions: stop.instructions, counted: stop.counted }, 'stopped');
   const result = report(machine, image, stop, context());
   io.stdout.write(flags.format === 'json' ? jsonText(result) : textReport(result, { color: io.color }));
   return exitCodeOf(stop.kind);
 }
 
-function chosenProtocol(name: string | undefined): KnobbedProtocol {
-  if (name !== undefined) return findProtocol(name);
-  const names = PROTOCOLS.map(protocol => protocol.name);
-  throw new UsageError('missing-protocol', `--as is missing; expected one of ${names.join(', ')}`);
+/** A line that is written over and over does not go between logs, or between what the kernel prints. */
+function unmixed(io: Io, { logLevel, serial }: RunFlags): Io {
+  const { progress: _, ...others } = io;
+  return logLevel === undefined && serial !== true ? io : others;
+}
+
+/** Of a protocol that has no knob --era, it says which lguest answers. */
+function ownKnobs(flags: RunFlags, { knobs }: KnobbedProtocol): KnobFlags {
+  if (knobs.includes('era')) return flags;
+  const { era: _, ...others } = flags;
+  return others;
 }
 
 /** Flags that mean something only together with others. */
 function checkTrapFlags({ allTraps, answer, era, maxTraps, as }: RunFlags): void {
-  const given = { '--answer': answer, '--era': era, '--max-traps': maxTraps };
+  const given = { '--answer': answer, '--max-traps': maxTraps };
   const [first] = Object.entries(given).filter(([, value]) => value !== undefined);
   if (allTraps !== true && first)
     throw new UsageError(
       'needs-all-traps',
       `${first[0]} says how traps are answered, which --all-traps asks for`,
     );
-  if (era !== undefined && (answer ?? as) !== 'lguest')
-    throw new UsageError('era-without-lguest', '--era says which lguest answers, and here it is not lguest');
-}
-
-/** The flags that are knobs, as the protocols take them. */
-async function knobs(flags: RunFlags): Promise<BootOptions> {
-  const { ring, paging, gdt, keepSegments, subarch, memory, cmdline, loadAddress, poison, cpu, initrd } =
-    flags;
-  const given = { ring, paging, gdt, keepSegments, subarch, memory, cmdline, loadAddress, poison, cpu };
-  const options: BootOptions = Object.fromEntries(
-    Object.entries(given).filter(([, value]) => value !== undefined),
-  );
-  return initrd === undefined ? options : { ...options, initrd: await readInitrd(initrd) };
-}
-
-async function readInitrd(path: string): Promise<Uint8Array> {
-  try {
-    return await readSource(path);
-  } catch (error) {
-    if (error instanceof KernelImageError)
-      throw new UsageError('unreadable-initrd', `--initrd names ${error.message}`);
-    throw error;
-  }
-}
-
-function resolveTarget(target: Target, image: KernelImage, entry: EntryState): readonly number[] {
-  if (target.symbol === undefined) return [target.offset];
-  const addresses = createNames(image, entry).addresses(target.symbol);
-  if (!addresses) {
-    const known = image.symbols.map(symbol => symbol.name);
-    throw new UsageError(
-      'unknown-symbol',
-      `--until names "${target.symbol}", which is none of the ${known.length} symbols of ${image.name}${didYouMean(target.symbol, known)}`,
-    );
-  }
-  return addresses.map(address => (address + target.offset) >>> 0);
+  if (era !== undefined && answer !== 'lguest' && as !== 'lguest')
+    throw new UsageError('era-without-lguest', '--era says which lguest it is, and here there is none');
 }

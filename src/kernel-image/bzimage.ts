@@ -1,7 +1,9 @@
 /** Linux bzImage and zImage: real-mode setup, then the protected-mode code whose first byte is the 32-bit entry (boot.rst). */
 import { hex } from './bytes.ts';
+import { readFrontElf } from './front-elf.ts';
 import { type BzImage, KernelImageError, type Segment, type Warning } from './kernel-image.ts';
-import { detectPayloadFormat } from './payload.ts';
+import { checkImageCrc } from './payload/image-crc.ts';
+import { locatePayload } from './payload/locate.ts';
 import { readSetupHeader, SECTOR_SIZE } from './read-setup-header.ts';
 import type { SetupHeader } from './setup-header.ts';
 
@@ -35,16 +37,19 @@ export function readBzImage(bytes: Uint8Array, name: string): BzImageContents {
   checkLength(bytes, setup, protectedModeOffset, name);
 
   const code = bytes.subarray(protectedModeOffset);
-  const payload = readPayload(code, setup, protectedModeOffset, warnings);
+  const payload = locatePayload(code, setup, protectedModeOffset, warnings);
+  checkImageCrc(bytes, setup, protectedModeOffset, warnings);
+  const frontElf = readFrontElf(bytes, warnings);
   return {
     format: 'bzimage',
     setup,
     is64Bit: is64Bit(bytes, setup, payload),
     protectedModeOffset,
     segments: [placeCode(code, setup, protectedModeOffset, name, warnings)],
-    notes: [],
+    notes: frontElf?.notes ?? [],
     warnings,
     ...(payload && { payload }),
+    ...(frontElf && { frontElf }),
   };
 }
 
@@ -108,31 +113,6 @@ function placeCode(
     readable: true,
     writable: true,
     executable: true,
-  };
-}
-
-function readPayload(
-  code: Uint8Array,
-  setup: SetupHeader,
-  fileOffset: number,
-  warnings: Warning[],
-): BzImage['payload'] {
-  const field = (wanted: string): number =>
-    Number(setup.fields.find(({ name }) => name === wanted)?.value ?? 0);
-  const offset = field('payload_offset');
-  const length = field('payload_length');
-  if (length === 0) return undefined;
-  if (offset + length > code.length) {
-    warnings.push({
-      code: 'payload-outside-file',
-      message: `payload_offset at offset 0x248 and payload_length put the payload at file offsets ${hex(fileOffset + offset)} to ${hex(fileOffset + offset + length)}, and the file ends at ${hex(fileOffset + code.length)}; it is not read`,
-    });
-    return undefined;
-  }
-  return {
-    offset: fileOffset + offset,
-    length,
-    format: detectPayloadFormat(code.subarray(offset, offset + length)),
   };
 }
 

@@ -15,6 +15,7 @@ import {
   type Segment,
   type Warning,
 } from './kernel-image.ts';
+import { readMultibootHeader } from './multiboot.ts';
 import { readElfNotes } from './notes.ts';
 import { readSymbolTable } from './symbols.ts';
 
@@ -52,6 +53,7 @@ export function readElf(bytes: Uint8Array, name: string): ElfContents {
     readSections(header, () => parser.parseSections(file, header), bytes, warnings),
   );
   const xenGuest = readXenGuest(bytes, sections);
+  const multiboot = readMultibootHeader(bytes);
   return {
     format: 'elf',
     type: u16(bytes, elf.E_TYPE) === elf.ET_DYN ? 'ET_DYN' : 'ET_EXEC',
@@ -70,6 +72,7 @@ export function readElf(bytes: Uint8Array, name: string): ElfContents {
     symbols: readSymbolTable(bytes, sections, warnings),
     warnings,
     ...(xenGuest !== undefined && { xenGuest }),
+    ...(multiboot && { multiboot }),
   };
 }
 

@@ -1,20 +1,26 @@
 /** KernelImage: what a kernel file says about itself. */
 import { hex, hexBytes } from './bytes.ts';
 import { readBzImage } from './bzimage.ts';
-import { readElf } from './elf.ts';
 import { isElf } from './elf-check.ts';
-import { type KernelImage, KernelImageError, type Warning } from './kernel-image.ts';
-import { detectPayloadFormat } from './payload.ts';
+import { chooseSymbols, readElfContents } from './elf-contents.ts';
+import { type KernelImage, KernelImageError } from './kernel-image.ts';
+import { detectPayloadFormat } from './payload/format.ts';
 import { hasBootFlag, hasSetupHeader } from './read-setup-header.ts';
 import { sha256 } from './sha256.ts';
-import { parseSystemMap } from './symbols.ts';
-import { decodeXenGuestString, decodeXenNotes } from './xen-notes.ts';
 
 export { physicalEntry } from './entry.ts';
+export { type Kallsyms, readKallsyms } from './kallsyms/index.ts';
 export type * from './kernel-image.ts';
 export { KernelImageError } from './kernel-image.ts';
 export { NOTE_TYPE_NAMES, noteTypeName } from './notes.ts';
-export { detectPayloadFormat } from './payload.ts';
+export {
+  DEFAULT_LIMIT as DEFAULT_DECODE_LIMIT,
+  type DecodeOptions,
+  decodePayload,
+} from './payload/decode.ts';
+export { detectPayloadFormat } from './payload/format.ts';
+export { checkPayload, readKernelProper } from './payload/kernel-proper.ts';
+export { relocate } from './payload/relocate.ts';
 export { protocolVersion } from './read-setup-header.ts';
 export type { SetupHeader, SetupHeaderField } from './setup-header.ts';
 export {
@@ -40,6 +46,8 @@ export interface ReadOptions {
   readonly name: string;
   /** Text of a System.map; where it holds symbols, they stand for those of the file. */
   readonly systemMap?: string;
+  /** Called now and then while the file is hashed, with bytes. */
+  readonly onProgress?: (done: number, total: number) => void;
 }
 
 /**
@@ -52,31 +60,18 @@ export function readKernelImage(bytes: Uint8Array, options: ReadOptions): Kernel
   // A Buffer is a Uint8Array whose subarray and slice differ; plain views keep results comparable.
   const file = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const { name } = options;
-  const common = () => ({ name, size: file.length, sha256: sha256(file) });
-  if (isElf(file)) {
-    const image = readElf(file, name);
-    const xenWarnings: Warning[] = [];
-    if (decodeXenNotes(image.notes, xenWarnings) === undefined && image.xenGuest !== undefined) {
-      decodeXenGuestString(image.xenGuest, xenWarnings);
-    }
-    const { symbols, warnings } = withSystemMap(image.symbols, options.systemMap);
-    return { ...common(), ...image, symbols, warnings: [...image.warnings, ...xenWarnings, ...warnings] };
+  const common = () => ({ name, size: file.length, sha256: sha256(file, options.onProgress) });
+  // A bzImage may have an ELF header in front, see front-elf.ts.
+  const isBzImage = hasSetupHeader(file) && (!isElf(file) || hasBootFlag(file));
+  if (isElf(file) && !isBzImage) {
+    return { ...common(), ...readElfContents(file, name, options.systemMap) };
   }
-  if (hasSetupHeader(file)) {
+  if (isBzImage) {
     const image = readBzImage(file, name);
-    const { symbols, warnings } = withSystemMap([], options.systemMap);
-    return { ...common(), ...image, symbols, warnings: [...image.warnings, ...warnings] };
+    const { warnings, ...symbols } = chooseSymbols(options.systemMap);
+    return { ...common(), ...image, ...symbols, warnings: [...image.warnings, ...warnings] };
   }
   throw notAKernel(file, name);
-}
-
-function withSystemMap(
-  own: KernelImage['symbols'],
-  text: string | undefined,
-): Pick<KernelImage, 'symbols' | 'warnings'> {
-  if (text === undefined) return { symbols: own, warnings: [] };
-  const map = parseSystemMap(text);
-  return { symbols: map.symbols.length > 0 ? map.symbols : own, warnings: map.warnings };
 }
 
 const EXPECTED = 'expected 7f 45 4c 46 (ELF) at offset 0x0, or "HdrS" at offset 0x202 (bzImage)';

@@ -16,7 +16,7 @@ const KINDS: Readonly<Record<number, KernelSymbol['kind']>> = {
   [elf.STT_GNU_IFUNC]: 'function',
 };
 
-interface Ranked {
+export interface Ranked {
   readonly symbol: KernelSymbol;
   readonly local: boolean;
 }
@@ -24,7 +24,7 @@ interface Ranked {
 const KIND_RANK: Readonly<Record<KernelSymbol['kind'], number>> = { function: 0, object: 1, other: 2 };
 
 /** By address; at one address the name that says most comes first: functions, then objects, then labels, global before local. */
-function sorted(entries: Ranked[]): KernelSymbol[] {
+export function sorted(entries: Ranked[]): KernelSymbol[] {
   return entries
     .sort(
       (a, b) =>
@@ -179,7 +179,8 @@ export function parseSystemMap(text: string): SystemMap {
   return { symbols: sorted(entries), warnings };
 }
 
-function mapKind(letter: string): KernelSymbol['kind'] {
+/** @param letter of nm, in lower case. */
+export function mapKind(letter: string): KernelSymbol['kind'] {
   if (letter === 't' || letter === 'w' || letter === 'i') return 'function';
   if (letter === 'b' || letter === 'd' || letter === 'r' || letter === 'v') return 'object';
   return 'other';

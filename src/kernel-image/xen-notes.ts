@@ -205,10 +205,10 @@ export function decodeXenGuestString(text: string, warnings: Warning[] = []): Xe
   return guest;
 }
 
-/** As strtoull with base 0 reads the values in use: hexadecimal with 0x, else decimal. */
+/** As strtoull with base 0 reads it: hexadecimal with 0x, octal with another 0, else decimal. */
 function parseNumber(text: string): number | undefined {
-  if (!/^(0x[0-9a-f]{1,16}|[0-9]{1,20})$/i.test(text)) return undefined;
-  const value = BigInt(text);
+  if (!/^(0x[0-9a-f]{1,16}|0[0-7]{0,22}|[1-9][0-9]{0,19})$/i.test(text)) return undefined;
+  const value = BigInt(/^0[0-7]/.test(text) ? `0o${text.slice(1)}` : text);
   return value <= U32_MAX ? Number(value) : undefined;
 }
 

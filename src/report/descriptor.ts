@@ -82,7 +82,7 @@ const SYSTEM_TYPES_IN_WORDS = [
 ] as const;
 
 /** `code, readable, accessed`, `data, writable`, `32-bit TSS, available`. */
-function typeInWords(d: Descriptor): string {
+export function typeInWords(d: Descriptor): string {
   if (!d.codeOrData) return SYSTEM_TYPES_IN_WORDS[d.type] ?? 'reserved';
   const words = isCode(d)
     ? ['code', isConforming(d) ? 'conforming' : '', isReadable(d) ? 'readable' : 'execute-only']

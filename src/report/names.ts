@@ -1,6 +1,7 @@
 /** Addresses with the names of the image's symbols. */
 import type { EntryState } from '../../emulator/entry-state.ts';
 import type { KernelImage } from '../kernel-image/kernel-image.ts';
+import { relocate } from '../kernel-image/payload/relocate.ts';
 import { createSymbolizer } from '../kernel-image/symbolizer.ts';
 import { hex32, hexShort } from './hex.ts';
 
@@ -13,9 +14,23 @@ export interface Names {
   addresses(name: string): readonly number[] | undefined;
 }
 
-/** @param entry how the kernel was started: a bzImage that was loaded elsewhere takes its entry's name with it. */
-export function createNames(image: KernelImage, entry: Pick<EntryState, 'eip'>): Names {
-  const symbolizer = createSymbolizer(image, image.format === 'bzimage' ? { entry: entry.eip } : {});
+/** How a kernel was started, as far as its names depend on it. */
+type Started = Pick<EntryState, 'eip'> & Partial<Pick<EntryState, 'knobs'>>;
+
+/** The symbols of a kernel proper move with it; its words do not matter to its names. */
+function asStarted(image: KernelImage, { knobs }: Started): KernelImage {
+  const loadAddress = knobs?.['load-address'];
+  if (image.format !== 'elf' || image.relocations === undefined || loadAddress === undefined) return image;
+  const relocations = { ...image.relocations, words: new Uint32Array() };
+  return relocate({ ...image, relocations }, Number(loadAddress));
+}
+
+/** @param entry how the kernel was started: one that was loaded elsewhere takes its names with it. */
+export function createNames(image: KernelImage, entry: Started): Names {
+  const symbolizer = createSymbolizer(
+    asStarted(image, entry),
+    image.format === 'bzimage' ? { entry: entry.eip } : {},
+  );
   const symbol = (address: number): string | undefined => {
     const found = symbolizer.symbolAt(address);
     if (!found) return undefined;

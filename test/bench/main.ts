@@ -6,7 +6,7 @@ import { cpus } from 'node:os';
 import type { UnicornLibrary } from '../../emulator/unicorn/api.ts';
 import { EngineError } from '../../emulator/unicorn/errors.ts';
 import { loadUnicorn } from '../../emulator/unicorn/load.ts';
-import { coldRows } from './cold.ts';
+import { coldRows, payloadRows } from './cold.ts';
 import { firstTrapRow } from './first-trap.ts';
 import { ownImage, ownImages, realImage } from './images.ts';
 import type { Row } from './measure.ts';
@@ -34,7 +34,10 @@ for (const engine of ['libunicorn', 'unicorn.js'] as const) {
 for (const library of libraries) {
   progress(`${library.name} ${library.version}: cold start`);
   rows.push(...(await coldRows(library.name, native, 'lguest')));
-  if (debian) rows.push(...(await coldRows(library.name, debian, 'lguest')));
+  if (debian) {
+    rows.push(...(await coldRows(library.name, debian, 'lguest')));
+    rows.push(...(await payloadRows(library.name, debian, 'lguest')));
+  }
 }
 
 for (const library of libraries) {

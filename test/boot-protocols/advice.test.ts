@@ -6,10 +6,10 @@ import type { EntryState } from '../../emulator/entry-state.ts';
 import type { Stop } from '../../emulator/stop.ts';
 import type { KernelImage } from '../../src/kernel-image/kernel-image.ts';
 import { ALL_STOPS, common, STOPS } from '../support/stops.ts';
-import { bzImage, vmlinux, xenKernel } from './images.ts';
+import { bzImage, startableBy, vmlinux } from './images.ts';
 
 const startedBy = (name: string, options: BootOptions = {}): EntryState =>
-  findProtocol(name).entryState(name === 'xen' ? xenKernel() : vmlinux(), options);
+  findProtocol(name).entryState(startableBy(name), options);
 
 const advice = (name: string, stop: Stop, options: BootOptions = {}, image: KernelImage = vmlinux()) =>
   findProtocol(name).advice(stop, image, startedBy(name, options));

@@ -37,6 +37,18 @@ describe('contract: what is promised and nothing else', () => {
     });
   });
 
+  it('has no promise for the registers that boot.rst does not name', () => {
+    const promised = Object.entries(entry.registers).filter(([, register]) => register.promised);
+    expect(promised.map(([name]) => name).sort()).toEqual(['ebp', 'ebx', 'edi', 'esi']);
+    const segments = Object.entries(entry.segments).filter(([, segment]) => segment.promised);
+    expect(segments.map(([name]) => name).sort()).toEqual(['cs', 'ds', 'es', 'ss']);
+  });
+
+  it('says who the loader is not: 0xff, for "paravirtualized" never got a number', () => {
+    const field = entry.structures[0]?.fields.find(({ name }) => name === 'hdr.type_of_loader');
+    expect(field).toMatchObject({ by: 'loader', meaning: 'a loader without a number of its own' });
+  });
+
   it('is no GDT, no IDT and no page tables', () => {
     expect(entry.gdtr).toEqual({ base: 0, limit: 0 });
     expect(entry.idtr).toEqual({ base: 0, limit: 0 });

@@ -48,6 +48,9 @@ export interface HeaderFields {
   loadflags?: number;
   relocatable?: boolean;
   kernelAlignment?: number;
+  /** log2 of bytes. */
+  minAlignment?: number;
+  code32Start?: number;
   prefAddress?: number;
   initSize?: number;
   initrdAddrMax?: number;
@@ -61,6 +64,8 @@ export function bzImage(fields: HeaderFields = {}, codeSize = 0x2000): BzImage {
     loadflags: 1,
     relocatable: false,
     kernelAlignment: 0x200000,
+    minAlignment: 0,
+    code32Start: 0x100000,
     prefAddress: 0x100000,
     initSize: 0x5000,
     initrdAddrMax: 0x7fffffff,
@@ -76,9 +81,10 @@ export function bzImage(fields: HeaderFields = {}, codeSize = 0x2000): BzImage {
   view.setUint32(at(0x202), 0x53726448, true);
   view.setUint16(at(0x206), header.version, true);
   view.setUint8(at(0x211), header.loadflags);
-  view.setUint32(at(0x214), 0x100000, true);
+  view.setUint32(at(0x214), header.code32Start, true);
   view.setUint32(at(0x230), header.kernelAlignment, true);
   view.setUint8(at(0x234), header.relocatable ? 1 : 0);
+  view.setUint8(at(0x235), header.minAlignment);
   view.setUint32(at(0x260), header.initSize, true);
   raw[raw.length - 1] = 0x5a;
   return {
@@ -96,7 +102,14 @@ export function bzImage(fields: HeaderFields = {}, codeSize = 0x2000): BzImage {
         Math.max(codeSize, header.initSize),
       ),
     ],
-    setup: { ...header, setupSects: 4, end: 0x268, raw, fields: [], code32Start: 0x100000, xloadflags: 0 },
+    setup: {
+      ...header,
+      setupSects: 4,
+      end: 0x268,
+      raw,
+      fields: [{ name: 'min_alignment', offset: 0x235, size: 1, value: header.minAlignment, since: 0x020a }],
+      xloadflags: 0,
+    },
   };
 }
 
@@ -118,7 +131,12 @@ export const NOTE = {
   guestOs: 6,
   loader: 8,
   paeMode: 9,
+  features: 10,
+  hvStartLow: 12,
+  initP2m: 15,
   modStartPfn: 16,
+  supportedFeatures: 17,
+  phys32Entry: 18,
 } as const;
 
 export type XenNotes = Partial<Record<keyof typeof NOTE, number | string>>;
@@ -145,3 +163,19 @@ export const xenKernel = (notes: XenNotes = XEN_NOTES, overrides: Partial<ElfIma
     }),
     ...overrides,
   });
+
+/** An image that the protocol starts. */
+export function startableBy(protocol: string): ElfImage {
+  switch (protocol) {
+    case 'xen':
+      return xenKernel();
+    case 'xen-supervisor':
+      return xenKernel({ ...XEN_NOTES, features: 'supervisor_mode_kernel' });
+    case 'pvh':
+      return xenKernel({ ...XEN_NOTES, phys32Entry: 0x100000 });
+    case 'multiboot':
+      return vmlinux({ multiboot: { offset: 0x1000, flags: 3 } });
+    default:
+      return vmlinux();
+  }
+}

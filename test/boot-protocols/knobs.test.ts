@@ -7,7 +7,19 @@ import { protocolError } from './read.ts';
 
 describe('the list of protocols', () => {
   it('has a fixed order', () => {
-    expect(PROTOCOLS.map(protocol => protocol.name)).toEqual(['pc', 'lguest', 'xen', 'contract']);
+    expect(PROTOCOLS.map(protocol => protocol.name)).toEqual([
+      'pc',
+      'kexec',
+      'lguest',
+      'xen',
+      'xen-startup32',
+      'xen-supervisor',
+      'startup-paravirt',
+      'vmi',
+      'pvh',
+      'multiboot',
+      'contract',
+    ]);
   });
 
   it('finds one by name', () => {
@@ -22,12 +34,12 @@ describe('the list of protocols', () => {
   ])('names those that exist, and for %s the nearest, %s', (name, near) => {
     const error = protocolError(() => findProtocol(name));
     expect([error.code, error.usage]).toEqual(['unknown-protocol', true]);
-    expect(error.message).toContain('pc, lguest, xen, contract');
+    expect(error.message).toContain('pc, kexec, lguest, xen, xen-startup32');
     expect(error.message).toContain(`did you mean ${near}?`);
   });
 
   it('guesses nothing for a word that is near none', () => {
-    for (const name of ['', 'multiboot', '__proto__']) {
+    for (const name of ['', 'coreboot', '__proto__']) {
       expect(protocolError(() => findProtocol(name)).message).not.toContain('did you mean');
     }
   });
@@ -89,6 +101,7 @@ describe('knobs', () => {
       '--subarch': '1',
       '--poison': undefined,
       '--cpu': 'i686-hv',
+      '--era': '4.13',
     });
   });
 

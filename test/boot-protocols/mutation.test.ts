@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { PROTOCOLS, ProtocolError } from '../../boot-protocols/index.ts';
 import type { EntryState } from '../../emulator/entry-state.ts';
 import type { KernelImage } from '../../src/kernel-image/kernel-image.ts';
-import { bzImage, segment, vmlinux, xenKernel } from './images.ts';
+import { bzImage, segment, startableBy, vmlinux, xenKernel } from './images.ts';
 
 const MIB = 1024 * 1024;
 const address = fc.oneof(
@@ -41,30 +41,33 @@ const segments = fc
 
 /** Half of the images start where they should, so that some get all the way. */
 const atFirst = fc.boolean();
-const elf = fc
-  .record({ segments, entry: address, atFirst })
-  .map(({ segments, entry, atFirst }) =>
-    vmlinux({ segments, entry: atFirst ? (segments[0]?.physical ?? 0) : entry }),
-  );
+const elf = fc.record({ segments, entry: address, atFirst }).map(({ segments, entry: anywhere, atFirst }) => {
+  const entry = atFirst ? (segments[0]?.physical ?? 0) : anywhere;
+  const { notes } = xenKernel({ phys32Entry: entry });
+  return vmlinux({ segments, entry, notes, multiboot: { offset: 0, flags: 3 } });
+});
 const xenElf = fc
   .record({
     segments,
     atFirst,
+    high: fc.boolean(),
     virtBase: address,
     paddrOffset: address,
     entry: address,
     hypercallPage: fc.option(address),
   })
-  .map(({ segments, atFirst, hypercallPage, ...notes }) => {
+  .map(({ segments, atFirst, high, hypercallPage, ...notes }) => {
     const start = segments[0]?.physical ?? 0;
     const page = start - (start % 4096);
-    const sound = { virtBase: page, paddrOffset: page, entry: start };
+    const virtBase = high ? 0xc0000000 : page;
+    const sound = { virtBase, paddrOffset: start, entry: virtBase };
     return xenKernel(
       {
         ...(atFirst ? sound : notes),
         xenVersion: 'xen-3.0',
         loader: 'generic',
         paeMode: 'yes',
+        features: 'supervisor_mode_kernel',
         ...(hypercallPage === null ? {} : { hypercallPage }),
       },
       { segments },
@@ -150,8 +153,7 @@ const fingerprint = (entry: EntryState): string =>
 
 it('makes the same entry state twice', () => {
   for (const protocol of PROTOCOLS) {
-    expect(fingerprint(protocol.entryState(xenKernel(), {}))).toBe(
-      fingerprint(protocol.entryState(xenKernel(), {})),
-    );
+    const image = startableBy(protocol.name);
+    expect(fingerprint(protocol.entryState(image, {}))).toBe(fingerprint(protocol.entryState(image, {})));
   }
 });

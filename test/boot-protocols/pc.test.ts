@@ -8,11 +8,11 @@ const MIB = 1024 * 1024;
 describe('pc: the CPU (boot.rst, 32-bit boot protocol; pm.c, pmjump.S)', () => {
   const entry = pc.entryState(vmlinux(), {});
 
-  it('promises %esi, %ebp, %edi and %ebx, and poisons the others', () => {
+  it('promises %esi, %ebp, %edi and %ebx; %eax, %ecx and %edx are as pmjump.S leaves them', () => {
     expect(general(entry)).toEqual({
-      eax: 'dead0000 unspecified',
-      ecx: 'dead0001 unspecified',
-      edx: 'dead0002 unspecified',
+      eax: '100000 unspecified',
+      ecx: '0 unspecified',
+      edx: '0 unspecified',
       ebx: '0',
       esp: 'dead0004 unspecified',
       ebp: '0',
@@ -154,6 +154,47 @@ describe('pc: boot_params', () => {
     expect(params.getUint8(0x211)).toBe(0x81);
   });
 
+  it('leaves LOADED_HIGH to the image, and sets it for a bare vmlinux', () => {
+    const flags = (entry: ReturnType<typeof pc.entryState>) => viewOf(entry, 'boot_params').getUint8(0x211);
+    expect(flags(pc.entryState(bzImage({ loadflags: 0, code32Start: 0x1000 }), {}))).toBe(0x80);
+    expect(flags(pc.entryState(vmlinux(), {}))).toBe(0x81);
+  });
+
+  it('copies the header of the bzImage that a kernel proper came out of', () => {
+    const { setup } = bzImage({ version: 0x020f, initrdAddrMax: 0x7fffff });
+    const kernel = vmlinux({ container: { setup, size: 0, sha256: '', payload: 'xz' } });
+    const entry = pc.entryState(kernel, { initrd: new Uint8Array(0x1000) });
+    const params = viewOf(entry, 'boot_params');
+    expect(params.getUint16(0x206, true)).toBe(0x20f);
+    expect(params.getUint32(0x260, true)).toBe(0x5000);
+    expect(params.getUint8(0x267)).toBe(0x5a);
+    expect(regionNamed(entry, 'initrd').start).toBe(0x7ff000);
+    expect(entry.eip).toBe(0x100000);
+  });
+
+  it('is described field by field, with who wrote it', () => {
+    const entry = pc.entryState(bzImage({ kernelAlignment: 0x1000 }), { cmdline: 'quiet' });
+    const [params] = entry.structures;
+    expect(entry.structures.map(({ name, address, size }) => [name, address, size])).toEqual([
+      ['boot_params', entry.registers.esi.value, 4096],
+    ]);
+    const field = (name: string) => params?.fields.find(field => field.name === name);
+    expect(field('hdr.type_of_loader')).toEqual({
+      name: 'hdr.type_of_loader',
+      offset: 0x210,
+      size: 1,
+      as: 'number',
+      by: 'loader',
+      meaning: 'a loader without a number of its own',
+      citation: 'Linux Documentation/x86/boot.rst, "type_of_loader"',
+    });
+    expect(field('hdr.kernel_alignment')).toMatchObject({ offset: 0x230, size: 4, by: 'image' });
+    expect(field('hdr.loadflags')).toMatchObject({ by: 'loader', meaning: 'LOADED_HIGH, CAN_USE_HEAP' });
+    expect(field('screen_info.orig_video_cols')).toMatchObject({ offset: 7, by: 'zero' });
+    expect(field('sentinel')).toMatchObject({ offset: 0x1ef, by: 'zero' });
+    expect(field('e820_table[3].type')).toMatchObject({ offset: 0x31c, by: 'loader', meaning: 'RAM' });
+  });
+
   it('gives a bare vmlinux "HdrS" and version 2.06, as kexec does', () => {
     const params = viewOf(pc.entryState(vmlinux(), {}), 'boot_params');
     expect(params.getUint32(0x202, true)).toBe(0x53726448);
@@ -231,6 +272,57 @@ describe('pc: where a bzImage loads', () => {
     const entry = pc.entryState(bzImage({ relocatable: true, prefAddress: 0x1000000 }), {});
     expect(entry.eip).toBe(0x1000000);
     expect(viewOf(entry, 'boot_params').getUint32(0x214, true)).toBe(0x1000000);
+  });
+
+  it('puts a zImage where its setup code would have moved it, over the empty TSS', () => {
+    const image = bzImage({ version: 0x0205, loadflags: 0, code32Start: 0x1000, initSize: 0 });
+    const low = { ...image, segments: image.segments.map(s => ({ ...s, physical: 0x10000 })) };
+    const entry = pc.entryState(low, {});
+    expect(entry.eip).toBe(0x1000);
+    expect(regionNamed(entry, 'protected-mode code')).toMatchObject({ start: 0x1000, size: 0x2000 });
+    expect(entry.regions.some(region => region.name === 'loader TSS')).toBe(false);
+    expect(entry.tr.descriptor).toMatchObject({ base: 0x1000, limit: 103 });
+    expect(viewOf(entry, 'boot_params').getUint32(0x214, true)).toBe(0x1000);
+  });
+
+  it('reserves init_size where a kernel that is not relocatable runs: pref_address', () => {
+    const entry = pc.entryState(bzImage({ prefAddress: 0x1000000, initSize: 0x100000 }), {});
+    expect(entry.eip).toBe(0x100000);
+    expect(regionNamed(entry, 'init_size area')).toMatchObject({ start: 0x1000000, size: 0x100000 });
+  });
+
+  it('lowers kernel_alignment down to min_alignment for a load address that needs it', () => {
+    const image = bzImage({ relocatable: true, minAlignment: 13, kernelAlignment: 0x1000000 });
+    const alignment = (loadAddress: number) =>
+      viewOf(pc.entryState(image, { loadAddress }), 'boot_params').getUint32(0x230, true);
+    expect(alignment(0x1000000)).toBe(0x1000000);
+    expect(alignment(0x1200000)).toBe(0x200000);
+    expect(alignment(0x1202000)).toBe(0x2000);
+    const entry = pc.entryState(image, { loadAddress: 0x1202000 });
+    expect(entry.eip).toBe(0x1202000);
+    const error = protocolError(() => pc.entryState(image, { loadAddress: 0x1201000 }));
+    expect([error.code, error.usage]).toEqual(['bad-alignment', true]);
+    expect(error.message).toContain('min_alignment 0x00002000');
+  });
+
+  it('moves a relocatable kernel proper with its words, and refuses any other', () => {
+    const { setup } = bzImage({ kernelAlignment: 0x100000 });
+    const container = { setup, size: 0, sha256: '', payload: 'xz' } as const;
+    // The word at 0xc0100004 is a virtual address of the kernel's own.
+    const contents = Uint8Array.of(0x90, 0x90, 0x90, 0x90, 0x78, 0x56, 0x10, 0xc0);
+    const segments = [segment('LOAD 0', 0x100000, 0xc0100000, contents, 0x1000)];
+    const relocations = { words: Uint32Array.of(0xc0100004), linkedAt: 0x100000 };
+    const entry = pc.entryState(vmlinux({ segments, container, relocations }), { loadAddress: 0x1000000 });
+    expect(entry.eip).toBe(0x1000000);
+    expect(readPhysical32(entry)(0x1000004)).toBe(0xc1005678);
+    for (const [code, kernel, loadAddress] of [
+      ['not-relocatable', vmlinux({ segments, container }), 0x1000000],
+      ['bad-alignment', vmlinux({ segments, container, relocations }), 0x1010000],
+      ['bad-knob', vmlinux({ segments }), 0x1000000],
+    ] as const) {
+      const error = protocolError(() => pc.entryState(kernel, { loadAddress }));
+      expect([error.code, error.usage]).toEqual([code, true]);
+    }
   });
 
   it('reserves init_size where a kernel that is loaded low moves to', () => {

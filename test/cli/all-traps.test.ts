@@ -107,6 +107,16 @@ describeEachEngine('--all-traps', engine => {
     expect(rows(await all('--answer', 'lguest', '--era', '2.6.33'))).toEqual(['cli killed']);
   });
 
+  it('has one lguest that starts the kernel and answers: that of --era', async () => {
+    const as = (era: string) =>
+      json(NATIVE, '--as', 'lguest', '--all-traps', '--era', era, '--engine', engine.name);
+    const [old, young] = [await as('2.6.33'), await as('3.10')];
+    expect([old.era, old.stop.knobs.era, rows(old)]).toEqual(['2.6.33', '2.6.33', ['cli killed']]);
+    expect([young.era, rows(young)]).toEqual(['3.10', ['cli skipped', 'lgdtl 0x100120 killed']]);
+    expect(old.stop.command).toContain('--as lguest --era 2.6.33 --all-traps');
+    expect(old.stop.means.citation).toContain('Linux 2.6.33');
+  });
+
   it('ends under xen at cli', async () => {
     expect(rows(await all('--answer', 'xen'))).toEqual(['cli killed']);
   });
@@ -190,7 +200,7 @@ it('is a table of at most 100 columns, and the report of the last stop after it'
 describe('flags', () => {
   it.each([
     [['--answer', 'xen'], '--answer says how traps are answered, which --all-traps asks for'],
-    [['--all-traps', '--era', '4.13'], '--era says which lguest answers, and here it is not lguest'],
+    [['--all-traps', '--era', '4.13'], '--era says which lguest it is, and here there is none'],
     [
       ['--all-traps', '--answer', 'lguest', '--era', '4.14'],
       '--era is "4.14"; expected a version of Linux from 2.6.23 to 4.13, e.g. 2.6.34',

@@ -176,7 +176,7 @@ describe('an error', () => {
     [
       ['run', NATIVE],
       2,
-      /^startup32: missing-protocol: --as is missing; expected one of pc, lguest, xen, contract\n$/,
+      /^startup32: missing-protocol: --as is missing; expected one of pc, .*lguest, .*xen, .*contract\n$/,
     ],
     [['run', NATIVE, '--as', 'lgest'], 2, /^startup32: unknown-protocol: .*\(did you mean lguest\?\)\n$/],
     [['run', NATIVE, '--as', 'lguest', '--load-address', '0x100000'], 2, /^startup32: unknown-knob: /],
@@ -217,7 +217,6 @@ describe('an error', () => {
     [['run', folder, '--as', 'pc'], 3, /^startup32: unreadable-file: .*is a directory/],
     [['run', text, '--as', 'pc'], 3, /^startup32: not-a-kernel: .*68 65 6c 6c at offset 0x0/],
     [['inspect', text], 3, /^startup32: not-a-kernel: /],
-    [['run', BZIMAGE, '--as', 'xen'], 3, /^startup32: needs-elf: /],
     [['run', NATIVE, '--as', 'pc', '--engine', 'libunicorn', '--libunicorn', text], 4, /^startup32: engine-/],
   ] as const)('of %j is one line, and ends in %i', async (argv, code, line) => {
     const result = await startup32(argv);
@@ -226,6 +225,17 @@ describe('an error', () => {
     expect(result.stdout).toBe('');
     expect(result.code).toBe(code);
   });
+});
+
+it('an image that a protocol cannot start is an error that says why, and who can, and ends in 3', async () => {
+  for (const image of [NATIVE, BZIMAGE]) {
+    const { stderr, stdout, code } = await run(image, '--as', 'xen', '--no-cache');
+    expect(stderr).toMatch(
+      /^startup32: no-xen-notes: .* it has neither Xen ELF notes nor a section __xen_guest\nstartup32: it can be started as: pc, .*contract\n$/,
+    );
+    expect(stdout).toBe('');
+    expect(code).toBe(3);
+  }
 });
 
 describe('inspect', () => {
@@ -241,7 +251,12 @@ describe('inspect', () => {
     const { stdout } = await startup32(['inspect', BZIMAGE]);
     expect(stdout).toMatch(/^ {2}0x206 +version +0x20a$/m);
     expect(stdout).toMatch(/^ {2}0x211 +loadflags +0x1 +LOADED_HIGH$/m);
-    expect(stdout).toMatch(/^ {2}xen +no +.*\n {20}.*\(needs-elf\)$/m);
+    expect(stdout).toMatch(/^ {2}multiboot +no +.*\n? +.*\(no-multiboot-header\)$/m);
+  });
+
+  it('does not unpack to find out who could start the kernel proper', async () => {
+    const { stdout } = await startup32(['inspect', BZIMAGE]);
+    expect(stdout).toMatch(/^ {2}xen +\? +.*\n? +.*\(not-unpacked\)$/m);
   });
 
   it('gives the same as JSON', async () => {
@@ -270,8 +285,15 @@ describe('protocols', () => {
     const { protocols } = JSON.parse(stdout);
     expect(protocols.map((protocol: { name: string }) => protocol.name)).toEqual([
       'pc',
+      'kexec',
       'lguest',
       'xen',
+      'xen-startup32',
+      'xen-supervisor',
+      'startup-paravirt',
+      'vmi',
+      'pvh',
+      'multiboot',
       'contract',
     ]);
   });

@@ -382,10 +382,16 @@ describe('software interrupts', () => {
   });
 
   it('vmcall is a hypercall where that is the ABI, and an invalid opcode elsewhere', () => {
-    expect(decide({ bytes: [0x0f, 0x01, 0xc1], platform: { vmcall: true } })).toMatchObject({
+    // lguest's guest is in ring 1 of the host: its VMCALL is #UD, which the host takes for the call.
+    const vmcall = [0x0f, 0x01, 0xc1];
+    expect(decide({ bytes: vmcall, platform: { vmcall: true, hypervisor: 'lguest' } })).toMatchObject({
       cause: { kind: 'hypercall', via: 'vmcall' },
       exception: { vector: 6 },
     });
+    // A PVH guest is in VMX non-root operation: there it is a VM exit (SDM vol. 3, 25.1.2).
+    const exit = decide({ bytes: vmcall, platform: { vmcall: true, hypervisor: 'none' } });
+    expect(exit).toMatchObject({ cause: { kind: 'hypercall', via: 'vmcall' } });
+    expect(exit).not.toHaveProperty('exception');
     for (const last of [0xc1, 0xd9]) {
       expect(decide({ bytes: [0x0f, 0x01, last] })).toMatchObject({
         cause: { kind: 'invalid-opcode' },

@@ -266,7 +266,7 @@ describe('the payload', () => {
         [0x24c, 4, 4],
       ],
     });
-    expect(image.payload).toEqual({ offset: 1026, length: 4, format: 'xz' });
+    expect(image.payload).toEqual({ offset: 1026, length: 4, format: 'xz', found: 'header' });
   });
 
   it('is absent when the header gives no length, or is older than 2.08', () => {

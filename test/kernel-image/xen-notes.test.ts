@@ -118,6 +118,12 @@ describe('the __xen_guest string', () => {
     });
   });
 
+  it('has numbers as C writes them (strtoull with base 0)', () => {
+    expect(decodeXenGuestString('VIRT_BASE=3221225472')).toMatchObject({ virtBase: 0xc0000000 });
+    expect(decodeXenGuestString('VIRT_BASE=030000000000')).toMatchObject({ virtBase: 0xc0000000 });
+    expect(decodeXenGuestString('VIRT_BASE=0')).toMatchObject({ virtBase: 0 });
+  });
+
   it('passes over keys that it does not know and numbers that are none', () => {
     const warnings: Warning[] = [];
     expect(decodeXenGuestString('toString=1,VIRT_BASE=top,,=', warnings)).toEqual({

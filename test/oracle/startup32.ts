@@ -211,6 +211,7 @@ export function entryOf(oracleCase: OracleCase): EntryState {
     paging: { mode: paging, mappings: [] },
     banks: [{ name: 'RAM', start: 0, size: MEMORY, kind: 'ram' }],
     regions: [region('vectors', 0, realModeVectors()), region('arena', ARENA, arena)],
+    structures: [],
     platform: PLATFORM,
   };
 }

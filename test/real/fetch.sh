@@ -10,8 +10,9 @@
 set -euo pipefail
 exec </dev/null
 
-# The suite whose packages the tests were written against, and the first suite with Unicorn 2.1.
+# The suite whose packages the tests were written against, the one of Debian 11 (Linux 5.10), and the first with Unicorn 2.1.
 KERNEL_SUITE=bookworm
+DEBIAN11_SUITE=bullseye
 UNICORN_SUITE=trixie
 
 cache=${STARTUP32_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/startup32}
@@ -133,29 +134,69 @@ CONF
     say "some lists of $1 could not be read; if a missing key is named, install the newest debian-archive-keyring"
 }
 
-# unpack NAME SUITE PACKAGE: downloads one package and unpacks it to $packages/NAME, all of it or nothing.
-unpack() {
-  local root=$cache/apt/$2 work=$packages/.$1.$$
-  say "fetching $3 from $2"
+# download NAME SUITE PACKAGE...: downloads the first of the packages that can be had; false when there is none. A mirror's
+# lists may name a package that its pool does not hold.
+download() {
+  local root=$cache/apt/$2 work=$packages/.$1.$$ package
+  mkdir -p "$work/deb"
+  for package in "${@:3}"; do
+    say "fetching $package from $2"
+    (cd "$work/deb" && apt-get -c "$root/apt.conf" -qq download "$package" >&2) && return
+    say "apt-get download $package failed"
+  done
   rm -rf "$work"
-  mkdir -p "$work/deb" "$work/unpacked"
-  (cd "$work/deb" && apt-get -c "$root/apt.conf" -qq download "$3" >&2) || { rm -rf "$work"; die "apt-get download $3 failed"; }
-  dpkg-deb -f "$work"/deb/*.deb Package Version Architecture >"$work/unpacked/package.txt"
-  dpkg -x "$work"/deb/*.deb "$work/unpacked"
+  return 1
+}
+
+# unpack NAME: unpacks what was downloaded to $packages/NAME, all of it or nothing.
+unpack() {
+  local work=$packages/.$1.$$
+  mkdir -p "$work/unpacked"
+  dpkg-deb -f "$work"/deb/*.deb Package Version Architecture >"$work/unpacked/package.txt" &&
+    dpkg -x "$work"/deb/*.deb "$work/unpacked" || { rm -rf "$work"; die "$1 cannot be unpacked"; }
   rm -rf "$work/unpacked/lib/modules" "${packages:?}/$1"
   mv -T "$work/unpacked" "$packages/$1"
   rm -rf "$work"
 }
 
-# The newest Debian 6.1 kernel for i386 without PAE, by its ABI number.
-newest_kernel() {
-  apt-cache -c "$cache/apt/$KERNEL_SUITE/apt.conf" search --names-only '^linux-image-6\.1\.0-[0-9]+-686-unsigned$' |
-    awk '{ sub(/:.*/, "", $1); print $1 }' | sort -uV | tail -n 1
+# fetch NAME SUITE PACKAGE
+fetch() {
+  download "$@" || die "$3 could not be had from $2"
+  unpack "$1"
+}
+
+# kernels SUITE VERSION FLAVOUR: the packages linux-image-VERSION-ABI-FLAVOUR-unsigned for i386, newest ABI first.
+kernels() {
+  apt-cache -c "$cache/apt/$1/apt.conf" search --names-only "^linux-image-${2//./\\.}-[0-9]+-$3-unsigned\$" |
+    awk '{ sub(/:.*/, "", $1); print $1 ":i386" }' | sort -urV
+}
+
+# fetch_kernel NAME SUITE VERSION FLAVOUR: the newest that can be had; false when there is none.
+fetch_kernel() {
+  local packages_of_suite
+  mapfile -t packages_of_suite < <(kernels "$2" "$3" "$4")
+  download "$1" "$2" "${packages_of_suite[@]}" || return 1
+  unpack "$1"
+}
+
+fetch_debian12_kernel() {
+  fetch_kernel "$1" $KERNEL_SUITE 6.1.0 "$2" || die "$KERNEL_SUITE has no package linux-image-6.1.0-*-$2-unsigned for i386"
+}
+
+# Debian 11 is out of support, so a mirror may have dropped it. Then this is said, the reason is kept for the tests that
+# need this kernel (they are skipped with it), and the rest goes on.
+fetch_debian11_kernel() {
+  local name=linux-image-5.10-pae reason
+  rm -f "$packages/$name.missing"
+  fetch_kernel $name $DEBIAN11_SUITE 5.10.0 686-pae && return
+  reason="no linux-image-5.10.0-*-686-pae-unsigned for i386 could be had from $DEBIAN11_SUITE on this machine's Debian mirror"
+  say "$reason; the tests that need it are skipped"
+  [ -f "$packages/$name/package.txt" ] || printf '%s\n' "$reason" >"$packages/$name.missing"
 }
 
 fetch_missing() {
-  local missing=() name kernel
-  for name in memtest86+ grub-xen linux-image; do
+  local missing=() name
+  for name in memtest86+ grub-xen linux-image linux-image-pae; do
     [ $refresh = no ] && [ -f "$packages/$name/package.txt" ] || missing+=("$name")
   done
   if [ ${#missing[@]} -gt 0 ]; then
@@ -163,20 +204,22 @@ fetch_missing() {
     apt_root $KERNEL_SUITE
     for name in "${missing[@]}"; do
       case $name in
-        memtest86+) unpack memtest86+ $KERNEL_SUITE memtest86+:amd64 ;;
-        grub-xen) unpack grub-xen $KERNEL_SUITE grub-xen-host:amd64 ;;
-        linux-image)
-          kernel=$(newest_kernel)
-          [ -n "$kernel" ] || die "$KERNEL_SUITE has no package linux-image-6.1.0-*-686-unsigned for i386"
-          unpack linux-image $KERNEL_SUITE "$kernel:i386"
-          ;;
+        memtest86+) fetch memtest86+ $KERNEL_SUITE memtest86+:amd64 ;;
+        grub-xen) fetch grub-xen $KERNEL_SUITE grub-xen-host:amd64 ;;
+        linux-image) fetch_debian12_kernel linux-image 686 ;;
+        linux-image-pae) fetch_debian12_kernel linux-image-pae 686-pae ;;
       esac
     done
+  fi
+  if [ $refresh = yes ] || [ ! -f "$packages/linux-image-5.10-pae/package.txt" ]; then
+    check_machine
+    apt_root $DEBIAN11_SUITE
+    fetch_debian11_kernel
   fi
   if [ $refresh = yes ] || [ ! -f "$packages/libunicorn/package.txt" ]; then
     check_machine
     apt_root $UNICORN_SUITE
-    unpack libunicorn $UNICORN_SUITE "libunicorn2t64:$(dpkg --print-architecture)"
+    fetch libunicorn $UNICORN_SUITE "libunicorn2t64:$(dpkg --print-architecture)"
   fi
 }
 
@@ -199,4 +242,6 @@ print_path MEMTEST_X64 'memtest86+/boot/memtest86+x64.bin'
 print_path GRUB_XEN 'grub-xen/usr/lib/grub-xen/grub-i386-xen.bin'
 print_path GRUB_XEN_PVH 'grub-xen/usr/lib/grub-xen/grub-i386-xen_pvh.bin'
 print_path DEBIAN_KERNEL 'linux-image/boot/vmlinuz-*'
+print_path DEBIAN_KERNEL_PAE 'linux-image-pae/boot/vmlinuz-*'
+[ -f "$packages/linux-image-5.10-pae.missing" ] || print_path DEBIAN11_KERNEL_PAE 'linux-image-5.10-pae/boot/vmlinuz-*'
 print_path STARTUP32_LIBUNICORN 'libunicorn/usr/lib/*/libunicorn.so.2'

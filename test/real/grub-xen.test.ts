@@ -1,5 +1,6 @@
 /** GRUB built for Xen: a real paravirtual guest, and a PVH one. */
 import { expect, test } from 'vitest';
+import { loadUnicorn } from '../../emulator/unicorn/load.ts';
 import { describeEachEngine } from '../support/engines.ts';
 import { realImage } from '../support/real-input.ts';
 import { imageBytes, protocolNamed, runImage } from '../support/real-run.ts';
@@ -34,6 +35,19 @@ describeEachEngine('grub-i386-xen.bin under xen', engine => {
     expect(stop.instruction).toEqual({ address: stop.cpu.eip, bytes: Uint8Array.of(0xcd, 0x82) });
     expect(imageBytes(image, stop.cpu.eip, 2)).toEqual(Uint8Array.of(0xcd, 0x82));
   });
+});
+
+test('grub-i386-xen.bin has the same first hypercall under a 32-bit Xen, whose segments end at 0xf67fffff', async ctx => {
+  const image = realImage(ctx, 'grub-i386-xen');
+  const { stop } = runImage(await loadUnicorn({ engine: 'unicorn.js' }), image, 'xen', { xenHost: 32 });
+  expect(stop).toMatchObject({ kind: 'hypercall', via: 'int', vector: 0x82, number: VM_ASSIST });
+  expect(stop.cpu.segments.ds.descriptor?.limit).toBe(0xf67fffff);
+});
+
+test('grub-i386-xen.bin is no dom0 of a 32-bit Xen, which loads none into the lowest 1 GiB', ctx => {
+  const image = realImage(ctx, 'grub-i386-xen');
+  expect(() => protocolNamed('xen').entryState(image, { privileged: true, xenHost: 32 })).toThrow('1 GiB');
+  expect(() => protocolNamed('xen').entryState(image, { privileged: true })).not.toThrow();
 });
 
 test('grub-i386-xen.bin says what Xen needs in its notes', ctx => {

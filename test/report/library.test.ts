@@ -59,7 +59,8 @@ it('says what is missing or of the wrong type, instead of failing on it', async 
   await expect(boot(image, {} as never)).rejects.toMatchObject({
     name: 'ProtocolError',
     code: 'unknown-protocol',
-    message: 'as is missing; expected one of pc, lguest, xen, contract',
+    message:
+      'as is missing; expected one of pc, kexec, lguest, xen, xen-startup32, xen-supervisor, startup-paravirt, vmi, pvh, multiboot, contract',
   });
   await expect(boot(image, { as: 'pc', memory: '64M' } as never)).rejects.toMatchObject({
     code: 'bad-knob',

@@ -160,6 +160,7 @@ export function guestEntry(options: GuestOptions): EntryState {
     paging: { mode: paging, mappings },
     banks: BANKS,
     regions: regions.sort((a, b) => a.start - b.start),
+    structures: [],
     platform: { hypervisor: 'none', hypercallVectors: [], cpuModel: model.name, ...options.platform },
     ...(options.poison === undefined ? {} : { poison: options.poison }),
   };

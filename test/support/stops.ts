@@ -99,6 +99,7 @@ export function entryState(ring: Ring = 1): EntryState {
     },
     banks: [{ name: 'RAM', start: 0, size: 0x4000000, kind: 'ram' }],
     regions: [{ name: 'LOAD 0', start: BASE, size: 0x1000, owner: 'kernel', contents: CODE, defined: true }],
+    structures: [],
     platform: { hypervisor: 'lguest', hypercallVectors: [0x1f], cpuModel: 'pentium3' },
   };
 }
@@ -136,6 +137,7 @@ export const protocol: BootProtocol = {
   summary: 'a protocol for tests',
   page: 'lguest.md',
   knobs: ['memory', 'keepSegments'],
+  unpacks: false,
   canStart: () => ({ ok: true }),
   entryState: () => entryState(),
   reaction: stop =>

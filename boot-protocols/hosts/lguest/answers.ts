@@ -4,6 +4,7 @@
  */
 import type { DecodedInstruction } from '../../../emulator/decode/instruction.ts';
 import type { Stop } from '../../../emulator/stop.ts';
+import { compareVersions } from '../../lguest/eras.ts';
 import {
   type Answer,
   type AnswerContext,
@@ -16,7 +17,6 @@ import {
   skipped,
   unanswered,
 } from '../answer.ts';
-import { compareVersions } from '../eras.ts';
 import { decode, mergeLow } from '../instruction.ts';
 
 const EMULATE_INSN = 'Linux drivers/lguest/x86/core.c, emulate_insn';

@@ -21,7 +21,7 @@ const unseen = (sentence: string, citation: string): HostAnswer => ({ does: 'uns
 const VIA_TRAP_ENTRY: HostAnswer = {
   does: 'reflect',
   sentence:
-    'lguest of Linux 4.13 takes hypercalls by int $0x1f and hands this #UD to the guest\'s own handler; before the guest has set one the host kills it ("unhandled trap 6"). Only hosts of Linux 2.6.30 to 2.6.33 rewrite vmcall as int $0x1f.',
+    'lguest takes hypercalls by int $0x1f and hands this #UD to the guest\'s own handler; before the guest has set one the host kills it ("unhandled trap 6"). Only hosts of Linux 2.6.30 to 2.6.33 rewrite vmcall as int $0x1f.',
   citation: HANDLE_TRAP,
 };
 

@@ -82,9 +82,9 @@ function readCache(view: DataView, calibration: Calibration, name: SegmentOrTabl
   const at = cacheOffset(calibration, name);
   const selector = view.getUint32(at + SEGMENT_CACHE.selector, true) & 0xffff;
   const high = view.getUint32(at + SEGMENT_CACHE.flags, true);
-  // LLDT of a null selector leaves the flags as they were. In virtual-8086 mode selectors below 4 are not null.
-  const isTable = name === 'ldtr' || name === 'tr';
-  if ((isTable && isNullSelector(selector)) || (high & PRESENT) === 0)
+  // LLDT of a null selector leaves the flags as they were; LTR takes none, and a hypervisor may put a TSS behind selector 0
+  // all the same. In virtual-8086 mode selectors below 4 are not null.
+  if ((name === 'ldtr' && isNullSelector(selector)) || (high & PRESENT) === 0)
     return { selector, descriptor: undefined };
   const base = view.getUint32(at + SEGMENT_CACHE.base, true);
   const limit = view.getUint32(at + SEGMENT_CACHE.limit, true);

@@ -4,16 +4,37 @@ import type { StopOf } from '../../../emulator/stop.ts';
 import { exceptionTitle } from '../exceptions.ts';
 import { hex8, hex32, hexShort } from '../hex.ts';
 import { decidingLine, unusualClaims, unusualSentence } from './deciding.ts';
-import type { Explainer, Explainers } from './scene.ts';
+import type { Explainer, Explainers, Explanation, Scene } from './scene.ts';
 
 const VIA = {
   int: stop => `int $${hexShort(stop.vector ?? 0)}`,
   vmcall: () => 'vmcall',
   vmmcall: () => 'vmmcall',
   'hypercall-page': () => 'the hypercall page',
+  rom: () => 'its ROM',
 } as const satisfies Record<StopOf<'hypercall'>['via'], (stop: StopOf<'hypercall'>) => string>;
 
+/** The kernel is at an entry of the hypervisor's ROM, which is a call of it. */
+const romCall = (stop: StopOf<'hypercall'>, scene: Scene): Explanation => {
+  const name = scene.hypercallName(stop.number) ?? `entry ${stop.number}`;
+  return {
+    title: 'hypercall',
+    claims: [`${name}, an entry of the ROM of ${scene.entry.protocol}`, name],
+    why: `A guest of ${scene.entry.protocol} calls its hypervisor by its ROM; this is the entry ${name}.`,
+    details: stop.arguments.map(
+      ({ register, value }, index) => `argument ${index + 1} in ${register}: ${hex32(value)}`,
+    ),
+    facts: {
+      via: stop.via,
+      number: stop.number,
+      name,
+      ...Object.fromEntries(stop.arguments.map(({ register, value }) => [register, hex32(value)])),
+    },
+  };
+};
+
 const hypercall: Explainer<'hypercall'> = (stop, scene) => {
+  if (stop.via === 'rom') return romCall(stop, scene);
   const name = scene.hypercallName(stop.number);
   const called = name === undefined ? `number ${stop.number}` : `${name} (${stop.number})`;
   const via = VIA[stop.via](stop);

@@ -53,7 +53,9 @@ const before = ({ answered }: Scene): string =>
 const reached: Explainer<'reached'> = (stop, scene) => ({
   title: 'reached',
   claims: [`${scene.instruction} is next; ${before(scene)}`, before(scene)],
-  why: `The run was asked to end before the instruction at ${hex32(stop.address)}, and it got there; ${before(scene)}.`,
+  why: scene.isHandOver
+    ? `The run was asked to end where the stub hands over to the kernel proper, and this is its first instruction; ${before(scene)}.`
+    : `The run was asked to end before the instruction at ${hex32(stop.address)}, and it got there; ${before(scene)}.`,
   details: [],
   facts: { address: hex32(stop.address) },
 });

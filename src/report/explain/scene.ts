@@ -17,6 +17,8 @@ export interface Scene {
   readonly mnemonic: string;
   /** Traps that were answered before, in a run through all of them. */
   readonly answered: number;
+  /** The run goes to the first instruction of the kernel proper. */
+  readonly isHandOver?: boolean;
   /** The rule by its id, where the table has it. */
   rule(id: string): PrivilegeRule | undefined;
   hypercallName(number: number): string | undefined;

@@ -1,8 +1,10 @@
-/** The stop at a silent instruction: nothing faults, and the kernel is shown or given something else. */
+/** The stop at an instruction that does not fault: the kernel is shown or given something else, or should not have run it. */
+import type { Instead } from '../../../emulator/entry-state.ts';
 import type { Sight } from '../../../emulator/observe/observation.ts';
+import type { StopOf } from '../../../emulator/stop.ts';
 import { sightReport } from '../observations/sights.ts';
 import { decidingLine } from './deciding.ts';
-import { type Explainer, type Explainers, whoRuns } from './scene.ts';
+import { type Explainer, type Explainers, type Explanation, type Scene, whoRuns } from './scene.ts';
 
 /** What an instruction does with what it shows. */
 const VERBS: Readonly<Partial<Record<Sight['what'], string>>> = {
@@ -12,7 +14,27 @@ const VERBS: Readonly<Partial<Record<Sight['what'], string>>> = {
   'task-switch': 'switches to',
 };
 
+/** In ring 0 nothing refuses it, and the kernel is paravirtual all the same. */
+function violation(stop: StopOf<'sensitive'>, instead: Instead, scene: Scene): Explanation {
+  const rule = scene.rule(stop.rule);
+  const { instruction, mnemonic, entry } = scene;
+  return {
+    title: 'violation',
+    claims: [
+      `${instruction} runs in ring 0; a kernel of ${entry.protocol} uses ${instead.by}`,
+      `${mnemonic} runs in ring 0; a kernel of ${entry.protocol} uses ${instead.by}`,
+      `${mnemonic} runs in ring 0; instead: ${instead.by}`,
+      `${mnemonic} runs in ring 0`,
+    ],
+    why: `${rule?.instruction ?? mnemonic} does not fault here, and ${whoRuns(scene)}. ${instead.sentence} (${instead.citation})`,
+    ...(rule && { rule }),
+    details: [],
+    facts: { rule: stop.rule, saw: sightReport(stop.saw).text, instead: instead.by },
+  };
+}
+
 const sensitive: Explainer<'sensitive'> = (stop, scene) => {
+  if (stop.instead) return violation(stop, stop.instead, scene);
   const rule = scene.rule(stop.rule);
   const line = rule && decidingLine(rule, stop);
   const { instruction, mnemonic, cpl } = scene;

@@ -1,5 +1,6 @@
 /** A KernelImage as JSON: everything that a loader needs to know. Addresses as hex strings, sizes as numbers. */
 import type { BootProtocol } from '../../../boot-protocols/protocol.ts';
+import { startersOf } from '../../../boot-protocols/startable.ts';
 import {
   type BzImage,
   decodeXenNotes,
@@ -7,6 +8,7 @@ import {
   type KernelImage,
   type Note,
   noteTypeName,
+  type ProgramHeader,
   physicalEntry,
   protocolVersion,
   type SetupHeaderField,
@@ -26,6 +28,15 @@ export interface InspectReport {
   readonly size: number;
   readonly sha256: string;
   readonly entryPoints: readonly EntryPoint[];
+  /** Of a kernel proper: the bzImage that it came out of, and what makes it movable. */
+  readonly container?: {
+    readonly protocolVersion: string;
+    readonly kernelVersion?: string;
+    readonly size: number;
+    readonly sha256: string;
+    readonly payload: string;
+  };
+  readonly relocations?: { readonly words: number; readonly linkedAt: string };
   readonly elf?: {
     readonly type: string;
     readonly programHeaders: readonly {
@@ -58,7 +69,22 @@ export interface InspectReport {
       readonly value: string;
       readonly bits?: readonly string[];
     }[];
-    readonly payload?: { readonly format: string; readonly offset: string; readonly length: number };
+    readonly payload?: {
+      readonly format: string;
+      readonly offset: string;
+      readonly length: number;
+      /** `header`: by payload_offset; `magic`: by its first bytes. */
+      readonly found: 'header' | 'magic';
+      /** What it says that it decodes to. */
+      readonly decodedSize?: number;
+    };
+    /** The ELF header at the start of the file. */
+    readonly frontElf?: {
+      readonly type: string;
+      readonly entry: string;
+      readonly magic: 'ELF' | 'changed';
+      readonly programHeaders: NonNullable<InspectReport['elf']>['programHeaders'];
+    };
   };
   readonly notes: readonly {
     readonly owner: string;
@@ -67,6 +93,8 @@ export interface InspectReport {
     readonly value: string;
   }[];
   readonly symbols: number;
+  /** `symbol table`, `System.map` or `kallsyms`; absent when there are none. */
+  readonly symbolSource?: string;
   readonly protocols: readonly {
     readonly name: string;
     readonly startable: boolean;
@@ -84,7 +112,9 @@ export function inspectReport(image: KernelImage, protocols: readonly BootProtoc
     size: image.size,
     sha256: image.sha256,
     entryPoints: entryPoints(image),
-    ...(image.format === 'elf' ? { elf: elfReport(image) } : { bzimage: bzImageReport(image) }),
+    ...(image.format === 'elf'
+      ? { ...kernelProperReport(image), elf: elfReport(image) }
+      : { bzimage: bzImageReport(image) }),
     notes: image.notes.map(note => ({
       owner: note.owner,
       type: noteTypeName(note),
@@ -92,12 +122,12 @@ export function inspectReport(image: KernelImage, protocols: readonly BootProtoc
       value: noteValue(note),
     })),
     symbols: image.symbols.length,
-    protocols: protocols.map(protocol => {
-      const startable = protocol.canStart(image);
-      return startable.ok
-        ? { name: protocol.name, startable: true }
-        : { name: protocol.name, startable: false, code: startable.code, reason: startable.reason };
-    }),
+    ...(image.symbolSource !== undefined && { symbolSource: image.symbolSource }),
+    protocols: startersOf(image, protocols).map(({ protocol: name, answer }) =>
+      answer.ok
+        ? { name, startable: true }
+        : { name, startable: false, code: answer.code, reason: answer.reason },
+    ),
     warnings: image.warnings.map(({ code, message }) => ({ code, message })),
   };
 }
@@ -132,19 +162,44 @@ function entryPoints(image: KernelImage): EntryPoint[] {
 const flagLetters = (flags: number): string =>
   `${flags & 4 ? 'R' : '-'}${flags & 2 ? 'W' : '-'}${flags & 1 ? 'X' : '-'}`;
 
+const programHeaders = (
+  headers: readonly ProgramHeader[],
+): NonNullable<InspectReport['elf']>['programHeaders'] =>
+  headers.map(header => ({
+    type: header.typeName,
+    offset: hexShort(header.offset),
+    virtual: hex32(header.virtual),
+    physical: hex32(header.physical),
+    fileSize: header.fileSize,
+    memorySize: header.memorySize,
+    flags: flagLetters(header.flags),
+    align: hexShort(header.align),
+  }));
+
+function kernelProperReport({
+  container,
+  relocations,
+}: ElfImage): Pick<InspectReport, 'container' | 'relocations'> {
+  return {
+    ...(container && {
+      container: {
+        protocolVersion: protocolVersion(container.setup.version),
+        ...(container.setup.kernelVersion !== undefined && { kernelVersion: container.setup.kernelVersion }),
+        size: container.size,
+        sha256: container.sha256,
+        payload: container.payload,
+      },
+    }),
+    ...(relocations && {
+      relocations: { words: relocations.words.length, linkedAt: hex32(relocations.linkedAt) },
+    }),
+  };
+}
+
 function elfReport(image: ElfImage): NonNullable<InspectReport['elf']> {
   return {
     type: image.type,
-    programHeaders: image.programHeaders.map(header => ({
-      type: header.typeName,
-      offset: hexShort(header.offset),
-      virtual: hex32(header.virtual),
-      physical: hex32(header.physical),
-      fileSize: header.fileSize,
-      memorySize: header.memorySize,
-      flags: flagLetters(header.flags),
-      align: hexShort(header.align),
-    })),
+    programHeaders: programHeaders(image.programHeaders),
     sections: image.sections.map(({ name, address, offset, size }) => ({
       name,
       address: hex32(address),
@@ -155,7 +210,7 @@ function elfReport(image: ElfImage): NonNullable<InspectReport['elf']> {
 }
 
 function bzImageReport(image: BzImage): NonNullable<InspectReport['bzimage']> {
-  const { setup, payload } = image;
+  const { setup, payload, frontElf } = image;
   return {
     protocolVersion: protocolVersion(setup.version),
     ...(setup.kernelVersion !== undefined && { kernelVersion: setup.kernelVersion }),
@@ -173,7 +228,21 @@ function bzImageReport(image: BzImage): NonNullable<InspectReport['bzimage']> {
       };
     }),
     ...(payload && {
-      payload: { format: payload.format, offset: hexShort(payload.offset), length: payload.length },
+      payload: {
+        format: payload.format,
+        offset: hexShort(payload.offset),
+        length: payload.length,
+        found: payload.found,
+        ...(payload.decodedSize !== undefined && { decodedSize: payload.decodedSize }),
+      },
+    }),
+    ...(frontElf && {
+      frontElf: {
+        type: frontElf.type,
+        entry: hex32(frontElf.entry),
+        magic: frontElf.munged ? 'changed' : 'ELF',
+        programHeaders: programHeaders(frontElf.programHeaders),
+      },
     }),
   };
 }

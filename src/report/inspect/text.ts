@@ -1,8 +1,10 @@
 /** The text of `startup32 inspect`, from its JSON alone. */
+import { NOT_UNPACKED } from '../../../boot-protocols/startable.ts';
 import { printable } from '../../printable.ts';
 import { bare, count } from '../hex.ts';
 import { PLAIN } from '../style.ts';
-import { paragraph, TEXT_COLUMNS, wrap } from '../wrap.ts';
+import { table as columns } from '../table.ts';
+import { paragraph } from '../wrap.ts';
 import type { InspectReport } from './json.ts';
 
 /** @returns the text, ending in a newline. */
@@ -21,21 +23,19 @@ export function inspectText(report: InspectReport): string {
     .join('\n\n')}\n`;
 }
 
-/** Columns as wide as their widest cell. */
-function table(heading: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  const all = [heading, ...rows];
-  const widths = heading.map((_, column) => Math.max(...all.map(row => (row[column] ?? '').length)));
-  return all.map(row =>
-    `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')}`.trimEnd(),
+const table = (heading: readonly string[], rows: readonly (readonly string[])[]): string[] =>
+  columns(
+    rows.map(cells => ({ cells })),
+    { heading },
   );
-}
 
-function head({ name, format, size, sha256, elf, bzimage, entryPoints, symbols }: InspectReport): string[] {
+function head(report: InspectReport): string[] {
+  const { name, format, size, sha256, elf, bzimage, entryPoints } = report;
   const kind = bzimage
     ? `bzImage, boot protocol ${bzimage.protocolVersion}, ${bzimage.is64Bit ? '64-bit kernel' : '32-bit kernel'}`
     : `ELF32 i386 ${elf?.type ?? format}`;
   return [
-    `${printable(name)}: ${kind}, ${count(size, 'byte')}, ${symbols === 0 ? 'no symbols' : count(symbols, 'symbol')}`,
+    `${printable(name)}: ${kind}, ${count(size, 'byte')}, ${symbolCount(report)}`,
     `sha256 ${sha256}`,
     ...(bzimage?.kernelVersion === undefined ? [] : [`kernel version ${bzimage.kernelVersion}`]),
     ...entryPoints.map(entry => `${entry.name} ${entry.address} (${entry.space})`),
@@ -44,17 +44,48 @@ function head({ name, format, size, sha256, elf, bzimage, entryPoints, symbols }
           `protected-mode code at file offset ${bzimage.protectedModeOffset}, loaded at ${bzimage.loadAddress}`,
         ]
       : []),
-    ...(bzimage?.payload
+    ...(bzimage?.payload ? [payloadLine(bzimage.payload)] : []),
+    ...kernelProperLines(report),
+    ...(bzimage?.frontElf
       ? [
-          `payload ${bzimage.payload.format}, ${count(bzimage.payload.length, 'byte')} at file offset ${bzimage.payload.offset}`,
+          `ELF header in front: ${bzimage.frontElf.type}, e_entry ${bzimage.frontElf.entry}${bzimage.frontElf.magic === 'ELF' ? '' : ', with a changed magic'}`,
         ]
       : []),
   ];
 }
 
-function programHeaders({ elf }: InspectReport): string[] {
-  if (!elf) return [];
-  const rows = elf.programHeaders.map(h => [
+function payloadLine(payload: NonNullable<NonNullable<InspectReport['bzimage']>['payload']>): string {
+  const { format, length, offset, found, decodedSize } = payload;
+  const by = found === 'header' ? 'payload_offset' : 'its magic';
+  const decoded =
+    decodedSize === undefined || format === 'elf' ? '' : `, decodes to ${count(decodedSize, 'byte')}`;
+  return `payload ${format}, ${count(length, 'byte')} at file offset ${offset} (found by ${by})${decoded}`;
+}
+
+function kernelProperLines({ container, relocations }: InspectReport): string[] {
+  if (container === undefined) return [];
+  const { protocolVersion, kernelVersion, size, sha256, payload } = container;
+  return [
+    `kernel proper out of the ${payload} payload of a bzImage: boot protocol ${protocolVersion}, ${count(size, 'byte')}`,
+    `sha256 of the bzImage ${sha256}`,
+    ...(kernelVersion === undefined ? [] : [`kernel version ${kernelVersion}`]),
+    relocations === undefined
+      ? 'no relocation list: not relocatable'
+      : `relocation list of ${count(relocations.words, 'word')}, linked for ${relocations.linkedAt} (physical)`,
+  ];
+}
+
+/** Those of the file itself are the ordinary case, and need no word. */
+function symbolCount({ symbols, symbolSource }: InspectReport): string {
+  if (symbols === 0) return 'no symbols';
+  const source = symbolSource === 'kallsyms' || symbolSource === 'System.map' ? ` from ${symbolSource}` : '';
+  return `${count(symbols, 'symbol')}${source}`;
+}
+
+function programHeaders({ elf, bzimage }: InspectReport): string[] {
+  const headers = elf?.programHeaders ?? bzimage?.frontElf?.programHeaders;
+  if (!headers) return [];
+  const rows = headers.map(h => [
     h.type,
     h.offset,
     bare(h.virtual),
@@ -100,9 +131,6 @@ function sections({ elf }: InspectReport): string[] {
   return ['sections', ...table(['name', 'address', 'offset', 'size'], rows)];
 }
 
-/** Two columns of indent, `protocol`, `answer`, and two spaces after each. */
-const REASON_COLUMNS = TEXT_COLUMNS - 2 - 'protocol  '.length - 'answer  '.length;
-
 /** The first line of the text names the file. */
 const withoutName = (reason: string, name: string): string =>
   reason.startsWith(`${name}: `) ? reason.slice(name.length + 2) : reason.replaceAll(name, 'the image');
@@ -113,11 +141,11 @@ function startable({ name, protocols }: InspectReport): string[] {
     'can be started as',
     ...table(
       ['protocol', 'answer', 'reason'],
-      protocols.flatMap(({ name: protocol, startable: yes, code, reason = '' }) =>
-        wrap(yes ? '' : printable(`${withoutName(reason, name)} (${code})`), REASON_COLUMNS).map(
-          (line, index) => (index === 0 ? [protocol, yes ? 'yes' : 'no', line] : ['', '', line]),
-        ),
-      ),
+      protocols.map(({ name: protocol, startable: yes, code, reason = '' }) => [
+        protocol,
+        yes ? 'yes' : code === NOT_UNPACKED ? '?' : 'no',
+        yes ? '' : printable(`${withoutName(reason, name)} (${code})`),
+      ]),
     ),
   ];
 }

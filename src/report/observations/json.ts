@@ -13,7 +13,7 @@ export function observationReports(
   syntax: Syntax,
 ): ObservationReport[] {
   return observations.map(observation => {
-    const { rule, count, counted, first, place, saw, bare, differs, lost } = observation;
+    const { rule, count, counted, first, place, saw, bare, differs, lost, instead } = observation;
     const at = (where: ObservedPlace): ObservedPlaceReport => placeReport(where, counted, names, syntax);
     return {
       rule,
@@ -25,6 +25,7 @@ export function observationReports(
       bare: sightReport(bare),
       differs,
       ...(lost && { lost: lost.map(flagReport) }),
+      ...(instead && { instead: { ...instead } }),
     };
   });
 }

@@ -18,7 +18,15 @@ export interface ObservedPlaceReport extends PlaceReport {
   instructions?: number;
 }
 
-/** A silent instruction that ran outside ring 0. */
+/** What a kernel that is paravirtual in ring 0 was to do. */
+export interface InsteadReport {
+  /** In a few words: `hypercall set_gdt`. */
+  by: string;
+  sentence: string;
+  citation: string;
+}
+
+/** A silent instruction that ran outside ring 0, or a privileged one of a kernel that is paravirtual in ring 0. */
 export interface ObservationReport {
   /** Id of the rule, e.g. `pushf`. */
   rule: string;
@@ -34,4 +42,6 @@ export interface ObservationReport {
   differs: boolean;
   /** POPF and IRET: flags asked for and not given. */
   lost?: FlagReport[];
+  /** The instruction was a violation: this was to be done in its place. */
+  instead?: InsteadReport;
 }

@@ -3,6 +3,7 @@ import { FLAG_IF, iopl } from '../../../emulator/flags.ts';
 import type { Sight } from '../../../emulator/observe/observation.ts';
 import { selectorRpl } from '../../../emulator/segmentation.ts';
 import { hex8, hex16, hex32, hexShort } from '../hex.ts';
+import { operandInWords } from '../operands/words.ts';
 import type { SightReport } from './report.ts';
 
 type Of<K extends Sight['what']> = Extract<Sight, { what: K }>;
@@ -65,6 +66,10 @@ const REPORTS: { readonly [K in Sight['what']]: (sight: Of<K>) => SightReport } 
       values: { leaf: hexShort(leaf), ...registers, ...(hypervisor !== undefined && { hypervisor }) },
     };
   },
+  done: ({ operand }) => ({
+    text: ['ran in ring 0', ...(operand ? operandInWords(operand) : [])].join(': '),
+    values: operand ? { operand: operandInWords(operand).join('; ') } : {},
+  }),
   xcr: ({ number, value }) => ({
     text: `XCR${number} ${hexShort(value)}`,
     values: { number, value: hexShort(value) },

@@ -10,7 +10,14 @@ const HANGING = `${INDENT}   `;
 /** One entry a rule, in the order of the first places. */
 export function silentLines(observations: readonly ObservationReport[], style: Style): string[] {
   if (observations.length === 0) return [];
-  return [style.faint('passed silently'), ...observations.flatMap(entry)];
+  const silent = observations.filter(({ instead }) => instead === undefined);
+  const violations = observations.filter(({ instead }) => instead !== undefined);
+  return [
+    ...(silent.length > 0 ? [style.faint('passed silently'), ...silent.flatMap(entry)] : []),
+    ...(violations.length > 0
+      ? [style.faint('should have gone to the hypervisor'), ...violations.flatMap(entry)]
+      : []),
+  ];
 }
 
 function entry(observation: ObservationReport): string[] {
@@ -22,7 +29,8 @@ function entry(observation: ObservationReport): string[] {
 }
 
 /** `saw 0x0061 (RPL 1); bare 0x0010 (RPL 0)`. */
-function compared({ saw, bare, differs, lost }: ObservationReport): string {
+function compared({ saw, bare, differs, lost, instead }: ObservationReport): string {
+  if (instead) return `${saw.text}; instead: ${instead.by}. ${instead.sentence}`;
   if (!differs) return `${saw.text}, the same on bare hardware`;
   const changes = (lost ?? []).map(
     ({ flag, requested, after }) => `${flag} stays ${after} (asked: ${requested})`,

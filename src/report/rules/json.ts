@@ -1,6 +1,7 @@
 /** A privilege rule with what every host makes of it, as the JSON object that text and documentation are made from. */
-import { NEWEST_LGUEST, OLDEST_LGUEST } from '../../../boot-protocols/hosts/eras.ts';
+
 import { HOST_NAMES, type HostName, hostAnswers } from '../../../boot-protocols/hosts/index.ts';
+import { NEWEST_LGUEST, OLDEST_LGUEST } from '../../../boot-protocols/lguest/eras.ts';
 import type { PrivilegeRule, RuleResult } from '../../../emulator/privilege/index.ts';
 import { hex8, hex16 } from '../hex.ts';
 import type { ConditionReport, HostReport, RuleReport } from './report.ts';

@@ -39,5 +39,15 @@ export const observationSchema = z
     bare: sight.describe('the same at CPL 0, as a PC boot loader starts a kernel'),
     differs: z.boolean(),
     lost: z.array(flagSchema).describe('POPF and IRET: flags asked for and not given').exactOptional(),
+    instead: z
+      .strictObject({
+        by: text('in a few words, e.g. hypercall set_gdt'),
+        sentence: text('what a paravirtual kernel does'),
+        citation: text('where that is known from'),
+      })
+      .describe('the instruction was a violation: what the kernel was to do in its place')
+      .exactOptional(),
   })
-  .describe('a silent instruction that ran outside ring 0');
+  .describe(
+    'a silent instruction that ran outside ring 0, or a privileged one of a kernel that is paravirtual in ring 0',
+  );

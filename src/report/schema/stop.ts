@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import type { StopKind } from '../../../emulator/stop.ts';
 import type { StopReport } from '../stop/report.ts';
+import { handOverSchema } from './hand-over.ts';
 import { flagSchema, observationSchema } from './observations.ts';
 import { operandSchema } from './operands.ts';
 import { bytes, descriptor, dword, hex, text, whole, word } from './parts.ts';
@@ -140,6 +141,7 @@ export const stopReportSchema = z
       .array(observationSchema)
       .describe('silent instructions that ran outside ring 0, in the order of their first places'),
     operand: operandSchema.exactOptional(),
+    handOver: handOverSchema.exactOptional(),
     details: z.array(z.string()).describe('what else is known, a line each: page walk, neighbours, flags'),
     instructions: whole('instructions retired before the stop'),
     counted: z.boolean().describe('false when `instructions` is a lower bound'),

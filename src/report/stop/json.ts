@@ -6,10 +6,11 @@ import type { EntryState } from '../../../emulator/entry-state.ts';
 import { iopl } from '../../../emulator/flags.ts';
 import { findRule, type PrivilegeRule, type RuleResult } from '../../../emulator/privilege/index.ts';
 import type { Delivery, Exception, Stop } from '../../../emulator/stop.ts';
-import type { KernelImage } from '../../kernel-image/kernel-image.ts';
+import type { ElfImage, KernelImage } from '../../kernel-image/kernel-image.ts';
 import { disassemble, listing, type Syntax } from '../disassemble.ts';
 import { errorCodeMeaning, NO_GATE } from '../exceptions.ts';
 import { explain, type Scene } from '../explain/index.ts';
+import { handOverReport, namesOfMoved } from '../hand-over/json.ts';
 import { hex8, hex16, hex32, hexBytes } from '../hex.ts';
 import { instructionBytes } from '../instruction-bytes.ts';
 import { createNames, type Names } from '../names.ts';
@@ -35,6 +36,8 @@ export interface ReportContext {
   readonly serial?: Uint8Array;
   /** Of the run's trace. */
   readonly traceHash?: string | undefined;
+  /** The kernel proper that the run goes to: a `reached` stop is then its first instruction. */
+  readonly payload?: ElfImage;
   /** Traps that were answered before, in a run through all of them; default 0. */
   readonly answered?: number;
 }
@@ -48,22 +51,26 @@ const SCHEMA_NAME: StopReport['schema'] = 'startup32/stop@1';
  */
 export function stopReport(stop: Stop, context: ReportContext): StopReport {
   const { entry, image, protocol, syntax = 'att' } = context;
-  const names = createNames(image, entry);
   const address = linearEip(stop);
+  const payload = stop.kind === 'reached' ? context.payload : undefined;
+  const names = createNames(image, entry);
+  // Code that the stub ran before may have stood where the kernel proper is now: only the stop has its names.
+  const own = payload ? namesOfMoved(payload, address) : names;
   const scene = createScene(stop, context, names);
   const explanation = explain(stop, scene);
   const reaction = protocol.reaction(stop, entry);
   return {
     schema: SCHEMA_NAME,
     kind: stop.kind,
-    headline: headline(explanation.title, names.symbol(address), address, explanation.claims),
-    at: place(address, names),
+    headline: headline(explanation.title, own.symbol(address), address, explanation.claims),
+    at: place(address, own),
     ...(stop.exception && { exception: exceptionReport(stop.exception) }),
     ...(stop.delivery && { delivery: deliveryReport(stop.delivery) }),
     facts: explanation.facts,
     ...(explanation.eflags && { eflags: [...explanation.eflags] }),
     observations: observationReports(stop.observations, names, syntax),
     ...(stop.operand && { operand: operandReport(stop.operand) }),
+    ...(payload && { handOver: handOverReport(stop, entry, payload) }),
     details: [
       ...explanation.details,
       ...operandLines(stop),
@@ -102,7 +109,11 @@ export function stopReport(stop: Stop, context: ReportContext): StopReport {
 const linearEip = (stop: Stop): number =>
   stop.instruction?.address ?? (stop.cpu.eip + (stop.cpu.segments.cs.descriptor?.base ?? 0)) >>> 0;
 
-function createScene(stop: Stop, { entry, protocol, answered = 0 }: ReportContext, names: Names): Scene {
+function createScene(
+  stop: Stop,
+  { entry, protocol, payload, answered = 0 }: ReportContext,
+  names: Names,
+): Scene {
   // Headlines speak AT&T in every report, so that one stop has one headline.
   const text = stop.instruction
     ? disassemble(instructionBytes(stop), stop.instruction.address, 'att', 1, codeBits(stop.cpu))[0]?.text
@@ -117,8 +128,13 @@ function createScene(stop: Stop, { entry, protocol, answered = 0 }: ReportContex
     mnemonic:
       text === undefined ? instruction : (/^((rep[a-z]*|lock) )?\S+/.exec(instruction)?.[0] ?? instruction),
     answered,
+    ...(payload && { isHandOver: true }),
     rule: findRule,
-    hypercallName: number => protocol.hypercallName?.(number),
+    hypercallName: number =>
+      protocol.hypercallName?.(number, {
+        entry,
+        ...(stop.kind === 'hypercall' && { arguments: stop.arguments }),
+      }),
   };
 }
 

@@ -6,6 +6,7 @@ import type { Reaction } from '../../../boot-protocols/protocol.ts';
 import type { RuleClass } from '../../../emulator/privilege/index.ts';
 import type { SegmentName } from '../../../emulator/segmentation.ts';
 import type { GateProblem, StopKind } from '../../../emulator/stop.ts';
+import type { HandOverReport } from '../hand-over/report.ts';
 import type { ObservationReport } from '../observations/report.ts';
 import type { OperandReport } from '../operands/report.ts';
 import type { DescriptorReport, Facts, FlagReport, PlaceReport } from '../parts.ts';
@@ -106,6 +107,8 @@ export interface StopReport {
   observations: ObservationReport[];
   /** What the instruction was about to do, where that is more than its bytes say. */
   operand?: OperandReport;
+  /** `--until payload`: what the kernel proper finds, against what the stub was given. */
+  handOver?: HandOverReport;
   /** What else is known, a line each: page walk, neighbours, flags. */
   details: string[];
   /** Instructions retired before the stop. */

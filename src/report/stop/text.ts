@@ -1,6 +1,7 @@
 /** The text report, from the JSON report and nothing else. */
 import { printable } from '../../printable.ts';
 import { flagTable } from '../flags.ts';
+import { handOverLines } from '../hand-over/text.ts';
 import { bare } from '../hex.ts';
 import { silentLines } from '../observations/text.ts';
 import { COLOURED, PLAIN, type Style } from '../style.ts';
@@ -28,6 +29,7 @@ export function textReport(report: StopReport, { color = false }: TextOptions = 
     paragraphs(report, style),
     flagTable(report.eflags, style),
     silentLines(report.observations, style),
+    handOverLines(report.handOver, style),
     registerDump(report.cpu),
     trail(report, style),
     serial(report, style),

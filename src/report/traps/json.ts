@@ -79,9 +79,9 @@ function trapReport(trap: Trap, context: ReportContext): TrapReport {
 }
 
 /** `, hypercall xen_version (17)`. */
-function callName(stop: Stop, { protocol }: ReportContext): string {
+function callName(stop: Stop, { protocol, entry }: ReportContext): string {
   if (stop.kind !== 'hypercall') return '';
-  const name = protocol.hypercallName?.(stop.number);
+  const name = protocol.hypercallName?.(stop.number, { entry, arguments: stop.arguments });
   return `, hypercall ${name === undefined ? stop.number : `${name} (${stop.number})`}`;
 }
 

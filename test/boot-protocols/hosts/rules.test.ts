@@ -1,12 +1,12 @@
 /** What each host makes of each rule. */
 import { describe, expect, it } from 'vitest';
-import { compareVersions, NEWEST_LGUEST, OLDEST_LGUEST } from '../../../boot-protocols/hosts/eras.ts';
 import {
   HOST_NAMES,
   hostAnswer,
   hostAnswers,
   hostAnswerToFault,
 } from '../../../boot-protocols/hosts/index.ts';
+import { compareVersions, NEWEST_LGUEST, OLDEST_LGUEST } from '../../../boot-protocols/lguest/eras.ts';
 import { LGUEST_REACTIONS } from '../../../boot-protocols/lguest/reactions.ts';
 import { react } from '../../../boot-protocols/reactions.ts';
 import { XEN_REACTIONS } from '../../../boot-protocols/xen/reactions.ts';

@@ -1,5 +1,5 @@
 /** What a bzImage carries, told by its first bytes: boot.rst "payload_offset"; the LZO magic is from lib/decompress_unlzo.c. */
-import type { PayloadFormat } from './kernel-image.ts';
+import type { PayloadFormat } from '../kernel-image.ts';
 
 const MAGICS: readonly (readonly [PayloadFormat, readonly number[]])[] = [
   ['gzip', [0x1f, 0x8b]],

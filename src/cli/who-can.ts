@@ -1,0 +1,42 @@
+/** When a protocol cannot start an image: the error says who can. */
+import { type BootProtocol, ProtocolError } from '../../boot-protocols/protocol.ts';
+import { type Starter, startersInWords } from '../../boot-protocols/startable.ts';
+import { whoCanStart } from '../../boot-protocols/who-can-start.ts';
+import { type KernelImage, KernelImageError } from '../kernel-image/index.ts';
+import { loadImage } from '../load-image.ts';
+import { UnstartableError } from './errors.ts';
+
+export interface StartAttempt {
+  /** Where `image` is from: a kernel proper does not have the bzImage around it. */
+  readonly path: string;
+  readonly image: KernelImage;
+  readonly protocol: BootProtocol;
+}
+
+/**
+ * What `start` gives.
+ *
+ * @throws {UnstartableError} for a ProtocolError that is about the image: what a knob is at fault for, stays as it is
+ */
+export async function orSayWhoCan<T>(attempt: StartAttempt, start: () => T | Promise<T>): Promise<T> {
+  try {
+    return await start();
+  } catch (error) {
+    const { image, protocol } = attempt;
+    if (!(error instanceof ProtocolError) || error.usage || protocol.canStart(image).ok) throw error;
+    const others = (await starters(attempt)).filter(starter => starter.protocol !== protocol.name);
+    throw new UnstartableError(error, startersInWords(others));
+  }
+}
+
+/** The kernel proper was taken out for this protocol; others may want what is around it. */
+async function starters({ path, image }: StartAttempt): Promise<readonly Starter[]> {
+  if (image.format !== 'elf' || image.container === undefined) return whoCanStart(image);
+  try {
+    return whoCanStart(await loadImage(path), image);
+  } catch (error) {
+    // What came through a pipe cannot be read again.
+    if (error instanceof KernelImageError) return whoCanStart(image);
+    throw error;
+  }
+}
