@@ -6,6 +6,7 @@ import { type EntryState, REGISTER_POISON } from '../emulator/entry-state.ts';
 import type { RuleId, Stop, StopKind } from '../emulator/stop.ts';
 import type { KernelImage } from '../src/kernel-image/kernel-image.ts';
 import { MAX_MEMORY } from './knobs.ts';
+import { isFrom, type LinuxVersion, linuxVersion } from './linux/linux-version.ts';
 import { ruleOf } from './reactions.ts';
 
 /** A hint, or none when it does not fit the image, the Stop or what the kernel was started from. */
@@ -120,19 +121,25 @@ export const FLAT_GDT: Hint = stop =>
     ? '--gdt flat puts a GDT there with 0x10 and 0x18'
     : undefined;
 
-const MAJOR_IGNORING_SEGMENTS = 5;
-const MINOR_IGNORING_SEGMENTS = 7;
+/** The first Linux that no longer reads KEEP_SEGMENTS. */
+const IGNORES_SEGMENTS: LinuxVersion = { major: 5, minor: 7 };
+/** The first without the table of entries by hardware_subarch in startup_32. */
+const NO_SUBARCH_TABLE: LinuxVersion = { major: 5, minor: 9 };
 
-/** KEEP_SEGMENTS, by what the image says of its version: Linux 5.7 is the first that no longer reads the bit. */
+/** KEEP_SEGMENTS, by what the image says of its version. */
 export const KEEP_SEGMENTS = (_stop: Stop, image: KernelImage, entry?: EntryState): string => {
-  const version = image.format === 'bzimage' ? /^(\d+)\.(\d+)/.exec(image.setup.kernelVersion ?? '') : null;
-  const [major = 0, minor = 0] = version ? version.slice(1).map(Number) : [];
-  if (
-    major > MAJOR_IGNORING_SEGMENTS ||
-    (major === MAJOR_IGNORING_SEGMENTS && minor >= MINOR_IGNORING_SEGMENTS)
-  )
-    return `Linux ${major}.${minor} does not look at KEEP_SEGMENTS: from 5.7 on it always starts with cli and loads its segments`;
+  const version = linuxVersion(image);
+  if (isFrom(version, IGNORES_SEGMENTS))
+    return `Linux ${version.major}.${version.minor} does not look at KEEP_SEGMENTS: from 5.7 on it always starts with cli and loads its segments`;
   return entry?.knobs['keep-segments'] === '1'
     ? 'KEEP_SEGMENTS is set here: Linux 2.6.24 to 5.6 then leaves out cli and the segment loads, any other kernel may not look at it'
     : '--keep-segments 1 makes Linux 2.6.24 to 5.6 leave out cli and the segment loads';
 };
+
+/** That there is no paravirtual entry to ask for; nothing where the version is not known, or has one. */
+export function noSubarchTable(image: KernelImage): string | undefined {
+  const version = linuxVersion(image);
+  return isFrom(version, NO_SUBARCH_TABLE)
+    ? `Linux ${version.major}.${version.minor} has no paravirtual entry in startup_32: the table by hardware_subarch went in 5.9`
+    : undefined;
+}

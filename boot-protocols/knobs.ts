@@ -1,7 +1,7 @@
 /** The knobs: which a protocol takes, their values when absent, and how the command line spells them. */
 import { CPU_MODELS, findCpuModel } from '../emulator/cpu-models/index.ts';
 import type { Ring } from '../emulator/cpu-state.ts';
-import type { PagingMode } from '../emulator/entry-state.ts';
+import type { EntryState, PagingMode } from '../emulator/entry-state.ts';
 import { PAGE_SIZE } from '../emulator/paging.ts';
 import type { KernelImage } from '../src/kernel-image/kernel-image.ts';
 import { isLguestVersion, NEWEST_LGUEST, OLDEST_LGUEST } from './lguest/eras.ts';
@@ -218,7 +218,7 @@ function spellKnob(name: KnobName, knobs: Knobs): string | undefined {
 }
 
 /** The settled knobs by flag (without `--`), in a fixed order; those that are empty or off are left out. */
-export function spellKnobs(protocol: BootProtocol, knobs: Knobs): Readonly<Record<string, string>> {
+function spellKnobs(protocol: BootProtocol, knobs: Knobs): Readonly<Record<string, string>> {
   const spelled: Record<string, string> = {};
   for (const name of KNOB_NAMES) {
     if (!protocol.knobs.includes(name)) continue;
@@ -227,6 +227,16 @@ export function spellKnobs(protocol: BootProtocol, knobs: Knobs): Readonly<Recor
   }
   return spelled;
 }
+
+/** What every entry state has of its protocol and its knobs. */
+export const startedBy = (
+  protocol: BootProtocol,
+  knobs: Knobs,
+): Pick<EntryState, 'protocol' | 'knobs' | 'poison'> => ({
+  protocol: protocol.name,
+  knobs: spellKnobs(protocol, knobs),
+  ...(knobs.poison ? { poison: true } : {}),
+});
 
 /** One knob of one protocol, for a listing. */
 export interface KnobDescription extends KnobSpelling {

@@ -173,3 +173,13 @@ export function isVmCall(stop: Stop): boolean {
 /** Whether the page tables are no longer, or never were, those that the kernel was started with. */
 export const hasOwnPageTables = (stop: Stop, entry: EntryState): boolean =>
   entry.paging.mode === 'off' || stop.cpu.control.cr3 !== entry.control.cr3;
+
+/** hlt where no hypervisor is under the kernel. */
+export const halted = (stop: Stop): Reaction => ({
+  outcome: 'nothing',
+  sentence:
+    stop.kind === 'halt' && stop.interruptsEnabled
+      ? 'The CPU waits for the next interrupt; no device here raises one.'
+      : 'The CPU waits for an NMI or a reset, for interrupts are off: this is how a kernel stops for good.',
+  citation: 'SDM vol. 2, HLT',
+});

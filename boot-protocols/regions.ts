@@ -23,6 +23,15 @@ export const roundDown = (value: number, alignment: number): number =>
 export const hex = (value: number): string => `0x${value.toString(16).padStart(8, '0')}`;
 export const spellRange = (range: Range): string => `${hex(range.start)} to ${hex(endOf(range) - 1)}`;
 
+/** A region whose bytes a loader has written; what is behind the contents is zero. */
+export const writtenRegion = (
+  name: string,
+  start: number,
+  owner: MemoryRegion['owner'],
+  contents: Uint8Array,
+  size = contents.length,
+): MemoryRegion => ({ name, start, size, owner, contents, defined: true });
+
 /**
  * Regions in address order.
  *

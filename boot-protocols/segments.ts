@@ -1,5 +1,5 @@
 /** Segment registers and GDTs as loaders and hypervisors set them up. SDM vol. 3, 3.4. */
-import type { Ring } from '../emulator/cpu-state.ts';
+import type { Ring, TableRegister } from '../emulator/cpu-state.ts';
 import type { SegmentEntry } from '../emulator/entry-state.ts';
 import {
   DESCRIPTOR_SIZE,
@@ -13,6 +13,18 @@ import {
 } from '../emulator/segmentation.ts';
 
 export const NULL_SEGMENT: SegmentRegister = { selector: 0, descriptor: undefined };
+
+/** A GDTR or IDTR that leads nowhere. */
+export const NO_TABLE: TableRegister = { base: 0, limit: 0 };
+
+/** LDTR, TR and IDTR of a loader that leaves no system segment and no IDT to the kernel. */
+export const NO_SYSTEM_TABLES = { ldtr: NULL_SEGMENT, tr: NULL_SEGMENT, idtr: NO_TABLE } as const;
+
+/** GDT indices of __BOOT_CS 0x10 and __BOOT_DS 0x18 (boot.rst, "32-bit boot protocol"). */
+export const BOOT_CS_INDEX = 2;
+export const BOOT_DS_INDEX = 3;
+/** A GDT that ends with __BOOT_DS. */
+export const BOOT_GDT_ENTRIES = 4;
 
 /** The selector of GDT entry `index` with RPL `ring`. */
 export const selectorOf = (index: number, ring: Ring): number => (index << 3) | ring;
@@ -50,6 +62,10 @@ export const busyTss = (base: number, limit: number): Descriptor => ({
   granular: false,
 });
 
+/** GDTR as the knob asks for it: a table of `count` entries, or none. */
+export const gdtr = (gdt: 'flat' | 'none', base: number, count: number): TableRegister =>
+  gdt === 'flat' ? { base, limit: count * DESCRIPTOR_SIZE - 1 } : NO_TABLE;
+
 /** The bytes of a GDT of `count` entries; those not named are zero. */
 export function encodeGdt(count: number, entries: Readonly<Record<number, Descriptor>>): Uint8Array {
   const table = new Uint8Array(count * DESCRIPTOR_SIZE);
@@ -61,3 +77,7 @@ export function encodeGdt(count: number, entries: Readonly<Record<number, Descri
   }
   return table;
 }
+
+/** The GDT of boot.rst: flat code and data at __BOOT_CS and __BOOT_DS. */
+export const bootGdt = (ring: Ring): Uint8Array =>
+  encodeGdt(BOOT_GDT_ENTRIES, { [BOOT_CS_INDEX]: flatCode(ring), [BOOT_DS_INDEX]: flatData(ring) });

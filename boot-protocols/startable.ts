@@ -1,13 +1,7 @@
-/** Whether a protocol can start an image with its own values of the knobs, and which protocols can. */
+/** Whether a protocol can start an image with its own values of the knobs. */
 import type { EntryState } from '../emulator/entry-state.ts';
-import type { ElfImage, KernelImage } from '../src/kernel-image/kernel-image.ts';
-import {
-  type BootOptions,
-  type BootProtocol,
-  ProtocolError,
-  type ProtocolName,
-  type Startable,
-} from './protocol.ts';
+import type { KernelImage } from '../src/kernel-image/kernel-image.ts';
+import { type BootOptions, ProtocolError, type Startable } from './protocol.ts';
 
 /** What a larger --memory cures: the image itself is not the reason. */
 const CURED_BY_MEMORY = 'image-too-big';
@@ -24,70 +18,4 @@ export function tryStart(
     if (error.usage || error.code === CURED_BY_MEMORY) return { ok: true };
     return { ok: false, code: error.code, reason: error.message };
   }
-}
-
-/** What one protocol makes of an image. */
-export interface Starter {
-  readonly protocol: ProtocolName;
-  /** What it starts: the image as it is, or the kernel proper inside it. */
-  readonly starts: 'image' | 'kernel proper';
-  /** It takes the kernel proper out by itself; else the user has to, by `--payload`. */
-  readonly unpacks: boolean;
-  readonly answer: Startable;
-}
-
-/** The answer of a protocol that unpacks where no one has unpacked. */
-export const NOT_UNPACKED = 'not-unpacked';
-
-/**
- * Every protocol's answer, in their order. Nothing is decoded: of a bzImage whose kernel proper is not at hand a
- * protocol that unpacks answers `not-unpacked`.
- *
- * @param kernelProper what `unpackKernel` made of the image
- */
-export function startersOf(
-  image: KernelImage,
-  protocols: readonly BootProtocol[],
-  kernelProper?: ElfImage,
-): readonly Starter[] {
-  return protocols.map(protocol => {
-    const { name, unpacks } = protocol;
-    const starter = (starts: Starter['starts'], answer: Startable): Starter => ({
-      protocol: name,
-      starts,
-      unpacks,
-      answer,
-    });
-    if (image.format === 'elf') return starter('image', protocol.canStart(image));
-    if (unpacks) {
-      return starter('kernel proper', kernelProper ? protocol.canStart(kernelProper) : NO_KERNEL_PROPER);
-    }
-    const answer = protocol.canStart(image);
-    if (answer.ok || !kernelProper) return starter('image', answer);
-    const unpacked = protocol.canStart(kernelProper);
-    return unpacked.ok ? starter('kernel proper', unpacked) : starter('image', answer);
-  });
-}
-
-const NO_KERNEL_PROPER: Startable = {
-  ok: false,
-  code: NOT_UNPACKED,
-  reason: 'it starts the kernel proper inside a bzImage, which is not unpacked here; --payload does that',
-};
-
-/** `it can be started as: pc, lguest`; in one sentence without a full stop, and for an image that no one starts too. */
-export function startersInWords(starters: readonly Starter[]): string {
-  const names = (chosen: (starter: Starter) => boolean): string =>
-    starters
-      .filter(chosen)
-      .map(({ protocol }) => protocol)
-      .join(', ');
-  const plain = names(({ answer, starts, unpacks }) => answer.ok && (starts === 'image' || unpacks));
-  const withPayload = names(({ answer, starts, unpacks }) => answer.ok && starts !== 'image' && !unpacks);
-  const unknown = names(({ answer }) => !answer.ok && answer.code === NOT_UNPACKED);
-  return [
-    plain === '' ? 'no protocol starts it as it is' : `it can be started as: ${plain}`,
-    ...(withPayload === '' ? [] : [`with --payload as: ${withPayload}`]),
-    ...(unknown === '' ? [] : [`what is inside it was not looked at, and may do for: ${unknown}`]),
-  ].join('; ');
 }

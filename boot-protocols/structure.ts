@@ -33,7 +33,25 @@ export interface Written {
   readonly citation?: string;
 }
 
-const WIDEST_NUMBER = 8;
+/** The widest field that is a number. Bytes. */
+export const WIDEST_NUMBER = 8;
+
+/** A number in a field of up to 8 bytes, little-endian; of a negative one its two's complement. */
+export function storeNumber(view: DataView, { offset, size }: LayoutField, value: number): void {
+  let rest = BigInt(value);
+  for (let index = 0; index < size; index++) {
+    view.setUint8(offset + index, Number(rest & 0xffn));
+    rest >>= 8n;
+  }
+}
+
+/** The number in a field of up to 8 bytes. */
+export function loadNumber(view: DataView, { offset, size }: LayoutField): number {
+  let value = 0n;
+  for (let index = size - 1; index >= 0; index--)
+    value = (value << 8n) | BigInt(view.getUint8(offset + index));
+  return Number(value);
+}
 
 /**
  * @param address physical
@@ -61,4 +79,44 @@ export function describeStructure(
       by: (Object.hasOwn(written, name) && written[name]?.by) || 'zero',
     })),
   };
+}
+
+/** A field that a loader writes: its value, or its text. */
+export interface Filled extends Omit<Written, 'by'> {
+  readonly value: number | Uint8Array | string;
+}
+
+/** A structure's bytes, and who wrote what. */
+export interface FilledStructure {
+  readonly bytes: Uint8Array;
+  /** @param address physical */
+  describe(address: number): EntryStructure;
+}
+
+/**
+ * Bytes and description from one table, so that an offset stands in the layout alone. Text and bytes end with their field.
+ *
+ * @param fields by the field's name; one that is not named there is left zero
+ * @param citation where it is known from that this loader writes the fields so; one that a field has itself wins
+ * @throws {RangeError} for a name that the layout does not have
+ */
+export function fillStructure(
+  layout: StructureLayout,
+  fields: Readonly<Record<string, Filled>>,
+  citation?: string,
+): FilledStructure {
+  const bytes = new Uint8Array(layout.size);
+  const view = new DataView(bytes.buffer);
+  const written: Record<string, Written> = {};
+  for (const [name, { value, ...words }] of Object.entries(fields)) {
+    const field = layout.fields.find(each => each.name === name);
+    if (!field) throw new RangeError(`${layout.name} has no field ${name}`);
+    if (typeof value === 'number') storeNumber(view, field, value);
+    else {
+      const contents = typeof value === 'string' ? new TextEncoder().encode(value) : value;
+      bytes.set(contents.subarray(0, field.size), field.offset);
+    }
+    written[name] = { by: 'loader', ...(citation === undefined ? {} : { citation }), ...words };
+  }
+  return { bytes, describe: address => describeStructure(layout, address, written) };
 }

@@ -3,13 +3,14 @@ import type { EntryState, MemoryRegion } from './entry-state.ts';
 import { MEMORY_POISON } from './memory.ts';
 import { PAGE_SIZE } from './paging.ts';
 
-type EntryMemory = Pick<EntryState, 'banks' | 'regions' | 'poison'>;
+/** The part of an EntryState that says what is in memory. */
+export type EntryMemory = Pick<EntryState, 'banks' | 'regions' | 'poison'>;
 
 /** Bytes that are made at a time. */
 const CHUNK = 1 << 20;
 
 /** What stands in a region behind its contents. */
-export function regionFill(entry: EntryMemory, region: MemoryRegion): number {
+function regionFill(entry: EntryMemory, region: MemoryRegion): number {
   return region.defined ? 0 : undefinedByte(entry, region.start);
 }
 

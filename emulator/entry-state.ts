@@ -7,7 +7,7 @@ import type { SegmentName, SegmentRegister } from './segmentation.ts';
 
 /**
  * What a general register holds that no one promised (see {@link RegisterEntry.promised}), ESP included: a protocol
- * that leaves no stack gets a stack pointer that no memory answers to. EIP and EFLAGS always are promised.
+ * that leaves no stack gets a stack pointer that no memory answers to. EIP always is promised.
  */
 export const REGISTER_POISON: Readonly<Record<GeneralRegister, number>> = {
   eax: 0xdead0000,
@@ -124,6 +124,48 @@ export interface Paging {
   readonly mappings: readonly PageMapping[];
 }
 
+/**
+ * What a boot protocol promises of the registers that have no flag of their own. A mask has the bits whose values are
+ * promised; what the others hold is only known to be there, or usual.
+ */
+export interface Promises {
+  /** False: of a segment register or TR that is promised the hidden part alone is, and the selector is open. */
+  readonly selectors: boolean;
+  /** There is a GDT with the descriptors of the promised selectors, wherever it is and whatever else is in it. */
+  readonly gdt: boolean;
+  /** Base and limit. */
+  readonly gdtr: boolean;
+  /** Base and limit. */
+  readonly idtr: boolean;
+  readonly ldtr: boolean;
+  readonly tr: boolean;
+  readonly eflags: number;
+  readonly cr0: number;
+  readonly cr2: number;
+  readonly cr3: number;
+  readonly cr4: number;
+  readonly efer: number;
+}
+
+/** Every bit of a register. */
+export const ALL_BITS = 0xffff_ffff;
+
+/** Of a state without {@link EntryState.promises}: all of it. */
+export const ALL_PROMISED: Promises = {
+  selectors: true,
+  gdt: true,
+  gdtr: true,
+  idtr: true,
+  ldtr: true,
+  tr: true,
+  eflags: ALL_BITS,
+  cr0: ALL_BITS,
+  cr2: ALL_BITS,
+  cr3: ALL_BITS,
+  cr4: ALL_BITS,
+  efer: ALL_BITS,
+};
+
 export interface EntryState {
   /** Name of the boot protocol, e.g. `lguest`. */
   readonly protocol: string;
@@ -141,6 +183,8 @@ export interface EntryState {
   readonly gdtr: TableRegister;
   readonly idtr: TableRegister;
   readonly control: ControlRegisters;
+  /** Of what has no flag of its own: EFLAGS, the system registers, the selectors. Absent: all of it. */
+  readonly promises?: Promises;
   readonly paging: Paging;
   /** In address order, not overlapping. */
   readonly banks: readonly MemoryBank[];

@@ -22,9 +22,10 @@ export const FLAG_ID = 1 << 21;
 
 export const iopl = (eflags: number): number => (eflags >>> 12) & 3;
 
-const ARITHMETIC = FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF;
+/** What arithmetic instructions set. */
+export const ARITHMETIC_FLAGS = FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF;
 /** What every POPF and IRET loads. */
-const ALWAYS = ARITHMETIC | FLAG_TF | FLAG_DF | FLAG_NT;
+const ALWAYS = ARITHMETIC_FLAGS | FLAG_TF | FLAG_DF | FLAG_NT;
 /** What the 32-bit forms load besides. */
 const ALWAYS_32 = FLAG_AC | FLAG_ID;
 const LOW_WORD = 0xffff;

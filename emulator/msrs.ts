@@ -8,13 +8,13 @@
 import type { BitNames } from './operands/bits.ts';
 
 export const MSR_TSC = 0x10;
-export const MSR_APIC_BASE = 0x1b;
-export const MSR_BIOS_UPDT_TRIG = 0x79;
-export const MSR_BIOS_SIGN_ID = 0x8b;
+const MSR_APIC_BASE = 0x1b;
+const MSR_BIOS_UPDT_TRIG = 0x79;
+const MSR_BIOS_SIGN_ID = 0x8b;
 export const MSR_SYSENTER_CS = 0x174;
 export const MSR_SYSENTER_ESP = 0x175;
 export const MSR_SYSENTER_EIP = 0x176;
-export const MSR_MISC_ENABLE = 0x1a0;
+const MSR_MISC_ENABLE = 0x1a0;
 export const MSR_EFER = 0xc0000080;
 export const MSR_TSC_AUX = 0xc0000103;
 

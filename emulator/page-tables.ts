@@ -36,7 +36,7 @@ export interface EntryFlags {
  * Accessed and dirty are set beforehand: what the CPU writes back then changes nothing.
  * A PDPT entry has only P, PWT and PCD; its other low bits are reserved (SDM vol. 3, table 4-8).
  */
-export const PRESET_FLAGS: EntryFlags = {
+const PRESET_FLAGS: EntryFlags = {
   pdpt: PTE_PRESENT,
   directory: PTE_PRESENT | PTE_WRITABLE | PTE_USER | PTE_ACCESSED,
   leaf: mapping =>

@@ -17,7 +17,13 @@ export interface CodePattern {
   readonly bytes: Uint8Array;
   /** As long as the bytes: only bits that are set here are compared. */
   readonly mask: Uint8Array;
+  /** Other code that begins the same, each longer than the bytes: what stands there is none of these. */
+  readonly except?: readonly Uint8Array[];
 }
+
+/** So many bytes have to be looked at to tell. */
+export const codeSize = ({ bytes, except = [] }: CodePattern): number =>
+  Math.max(bytes.length, ...except.map(({ length }) => length));
 
 export interface RunOptions {
   /** Linear address, or several (a symbol's physical and virtual one): the run stops before the instruction there. */
@@ -59,10 +65,10 @@ export function untilsOf({ until }: RunOptions): ReadonlySet<number> {
 }
 
 /** Whether the pattern stands at the start of `code`. */
-export function isCode({ bytes, mask }: CodePattern, code: Uint8Array): boolean {
+export function matchesCode({ bytes, mask, except = [] }: CodePattern, code: Uint8Array): boolean {
   if (code.length < bytes.length) return false;
   for (let i = 0; i < bytes.length; i++) {
     if ((((code[i] ?? 0) ^ (bytes[i] ?? 0)) & (mask[i] ?? 0)) !== 0) return false;
   }
-  return true;
+  return !except.some(other => other.every((byte, i) => byte === code[i]));
 }

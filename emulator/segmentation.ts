@@ -35,7 +35,7 @@ export const SEGMENT_NAMES = ['es', 'cs', 'ss', 'ds', 'fs', 'gs'] as const;
 export type SegmentName = (typeof SEGMENT_NAMES)[number];
 
 /** Code, readable, accessed. SDM vol. 3, table 3-1. */
-export const TYPE_CODE = 0xb;
+const TYPE_CODE = 0xb;
 /** Data, writable, accessed. SDM vol. 3, table 3-1. */
 export const TYPE_DATA = 0x3;
 /** System types, SDM vol. 3, table 3-2. */

@@ -94,7 +94,7 @@ export type Access = 'read' | 'write' | 'fetch';
 export type HypercallVia = 'int' | 'vmcall' | 'vmmcall' | 'hypercall-page' | 'rom';
 
 /** Flags asked for and not given. One member a kind: a member with two kinds would be lost in {@link StopOf}. */
-interface FlagsLost<K extends 'popf' | 'iret'> {
+export interface FlagsLost<K extends 'popf' | 'iret'> {
   readonly kind: K;
   readonly rule: RuleId;
   readonly operandSize: 16 | 32;

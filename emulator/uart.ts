@@ -6,7 +6,7 @@ import type { PortDevice } from './ports.ts';
 
 /** COM1. */
 export const COM1 = 0x3f8;
-export const UART_PORTS = 8;
+const UART_PORTS = 8;
 
 const DATA = 0;
 const INTERRUPT_ENABLE = 1;

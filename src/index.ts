@@ -4,21 +4,24 @@ export type { Answer, AnswerKind, VirtualCpu } from '../boot-protocols/hosts/ans
 export type { HostAction, HostAnswer, HostName } from '../boot-protocols/hosts/index.ts';
 export { HOST_NAMES, hostAnswer, hostAnswerToFault } from '../boot-protocols/hosts/index.ts';
 export { findProtocol, PROTOCOLS } from '../boot-protocols/index.ts';
+export type { KnobbedProtocol, KnobDefaults } from '../boot-protocols/knobs.ts';
 export type {
+  BootModule,
   BootOptions,
   BootProtocol,
+  HypercallScene,
   KnobName,
   ProtocolName,
   Reaction,
   Startable,
+  XenHost,
 } from '../boot-protocols/protocol.ts';
 export { DEFAULT_MEMORY, ProtocolError } from '../boot-protocols/protocol.ts';
-export type { Starter } from '../boot-protocols/startable.ts';
-export { whoCanStart } from '../boot-protocols/who-can-start.ts';
+export { type Starter, whoCanStart } from '../boot-protocols/who-can-start.ts';
 export { EntryStateError, type EntryStateErrorCode } from '../emulator/check-entry-state.ts';
 export type * from '../emulator/cpu-state.ts';
-export type { Effect } from '../emulator/effect.ts';
-export { readEntryMemory } from '../emulator/entry-memory.ts';
+export type { DebugRegisters, Effect, LinearWrite } from '../emulator/effect.ts';
+export { type EntryMemory, readEntryMemory } from '../emulator/entry-memory.ts';
 export type * from '../emulator/entry-state.ts';
 export type { FlagName, FlagRow } from '../emulator/flags.ts';
 export { type Continuation, Machine, type MachineOptions, type RunOptions } from '../emulator/machine.ts';
@@ -51,7 +54,7 @@ export type { BootRequest, ReportOptions } from './boot.ts';
 export { boot, report } from './boot.ts';
 export type * from './kernel-image/index.ts';
 export { createSymbolizer, KernelImageError, readKernelImage, relocate } from './kernel-image/index.ts';
-export type { FileSource, LoadOptions } from './load-image.ts';
+export type { FileSource, LoadOptions, OnProgress } from './load-image.ts';
 export { loadImage } from './load-image.ts';
 export type { Syntax } from './report/disassemble.ts';
 export type { InspectReport } from './report/inspect/json.ts';

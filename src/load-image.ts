@@ -74,7 +74,7 @@ export async function readSource(source: FileSource, onProgress?: OnProgress): P
 }
 
 const unreadable = (source: string | URL, what: string): KernelImageError =>
-  new KernelImageError('unreadable-file', `${source}: ${what}`);
+  new KernelImageError('unreadable-file', `${source === '' ? '""' : source}: ${what}`);
 
 const FILE_ERRORS: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file',
@@ -83,7 +83,7 @@ const FILE_ERRORS: Readonly<Record<string, string>> = {
 };
 
 /** Far above any kernel, initrd excluded, and far below what a host's memory holds. */
-export const MAX_FILE_SIZE = 512 * 1024 * 1024;
+const MAX_FILE_SIZE = 512 * 1024 * 1024;
 
 /** A regular file has a size to check; a pipe is read until it ends or is too long. */
 async function readOpened(

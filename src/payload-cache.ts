@@ -3,6 +3,7 @@
  * cannot be written is as if it were not there.
  */
 import type { FileHandle } from 'node:fs/promises';
+import { makeDirectory } from './make-directory.ts';
 
 /** What all entries may have together; the ones not used for the longest time go first. */
 export const CACHE_SIZE = 512 * 1024 * 1024;
@@ -44,12 +45,13 @@ async function pathOf(key: string): Promise<string> {
  */
 export async function readCache(key: string, limit: number): Promise<CacheEntry | undefined> {
   try {
-    const [{ open }, { crc32 }, path] = await Promise.all([
+    const [{ constants, open }, { crc32 }, path] = await Promise.all([
       import('node:fs/promises'),
       import('node:zlib'),
       pathOf(key),
     ]);
-    await using file = await open(path, 'r');
+    // What is no file must not be waited for.
+    await using file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
     const bytes = await readWhole(file, limit);
     if (bytes === undefined) return undefined;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -76,13 +78,13 @@ async function readWhole(file: FileHandle, limit: number): Promise<Uint8Array | 
 export async function writeCache(key: string, { decoded, sha256 }: CacheEntry): Promise<void> {
   if (decoded.length + HEADER > CACHE_SIZE) return;
   try {
-    const [{ mkdir, open, rename, rm }, { crc32 }, { randomUUID }, path] = await Promise.all([
+    const [{ open, rename, rm }, { crc32 }, { randomUUID }, path] = await Promise.all([
       import('node:fs/promises'),
       import('node:zlib'),
       import('node:crypto'),
       pathOf(key),
     ]);
-    await mkdir(await directory(), { recursive: true, mode: 0o700 });
+    await makeDirectory(await directory(), 0o700);
     const header = Buffer.alloc(HEADER);
     header.writeUInt32LE(MAGIC, 0);
     header.write(sha256, SHA256_AT, 'hex');

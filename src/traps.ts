@@ -55,7 +55,7 @@ export interface TrapsResult {
   readonly stop: Stop;
 }
 
-export const DEFAULT_TRAPS = 10_000;
+const DEFAULT_TRAPS = 10_000;
 
 /** Milliseconds: a timeout of 0 would be none. */
 const SHORTEST = 1;

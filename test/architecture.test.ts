@@ -34,6 +34,29 @@ const violations = (isForbidden: (i: Import) => boolean): string[] =>
   imports.filter(isForbidden).map(i => `${i.from} imports ${i.to}`);
 const within = (file: string, folder: string): boolean => file.startsWith(`${folder}/`);
 
+/** Where each package may be imported. */
+const PACKAGES: Readonly<Record<string, readonly string[]>> = {
+  commander: ['src/cli'],
+  elfy: ['src/kernel-image'],
+  fflate: ['src/kernel-image/payload/codecs', 'src/wrap'],
+  'iced-x86': ['emulator/decode'],
+  koffi: ['emulator/unicorn'],
+  pino: ['src/cli'],
+  zod: ['src/report/schema'],
+};
+const CODECS = ['src/kernel-image/payload/codecs'];
+
+function packagesOf(file: string): readonly string[] {
+  const text = readFileSync(path.join(root, file), 'utf8');
+  const found = text.matchAll(/\bfrom\s+'([^'.][^']*)'|\bimport\('([^'.][^']*)'\)/g);
+  return [...found].map(match => match[1] ?? match[2] ?? '').filter(name => !name.startsWith('node:'));
+}
+
+/** The page that says all this in words. */
+const PAGE = readFileSync(path.join(root, 'docs/architecture.md'), 'utf8');
+/** What it names in backquotes. */
+const NAMED = [...PAGE.matchAll(/`([^`\n]+)`/g)].map(match => match[1] ?? '');
+
 describe('who imports whom', () => {
   it('finds imports to judge', () => {
     expect(imports.length).toBeGreaterThan(100);
@@ -75,6 +98,14 @@ describe('who imports whom', () => {
     ).toEqual([]);
   });
 
+  it('each package is imported in one folder, and by no boot protocol', () => {
+    const strangers = ['src', 'emulator', 'boot-protocols']
+      .flatMap(sources)
+      .flatMap(file => packagesOf(file).map(name => ({ file, name })))
+      .filter(({ file, name }) => !(PACKAGES[name] ?? CODECS).some(folder => within(file, folder)));
+    expect(strangers).toEqual([]);
+  });
+
   it('has no cycles', () => {
     const edges = new Map<string, string[]>();
     for (const { from, to } of imports) edges.set(from, [...(edges.get(from) ?? []), to]);
@@ -88,5 +119,33 @@ describe('who imports whom', () => {
     };
     for (const file of edges.keys()) visit(file, []);
     expect(cycles).toEqual([]);
+  });
+});
+
+describe('docs/architecture.md', () => {
+  const files = ['src', 'emulator', 'boot-protocols', 'images', 'test'].flatMap(sources);
+
+  it('names no file that is not there', () => {
+    const gone = NAMED.filter(name => /^[\w./-]+\.ts$/.test(name)).filter(
+      name => !files.some(file => file === name || file.endsWith(`/${name.replace(/^\.\.\//, '')}`)),
+    );
+    expect(gone).toEqual([]);
+  });
+
+  it('names every folder of the source, and the folder of no protocol', () => {
+    const folders = [...new Set(files.map(path.dirname))].filter(
+      folder => /^(src|emulator|boot-protocols)\//.test(folder) && !folder.endsWith('/codecs'),
+    );
+    const isProtocol = (folder: string) => files.includes(`${folder}/protocol.ts`);
+    const isPart = (folder: string) => path.dirname(folder) === 'boot-protocols/hosts';
+    const missing = folders.filter(
+      folder => !NAMED.some(named => named.endsWith('/') && `/${folder}/`.endsWith(`/${named}`)),
+    );
+    expect(missing.filter(folder => !isProtocol(folder) && !isPart(folder))).toEqual([]);
+  });
+
+  it('names every file of emulator/run', () => {
+    const own = files.filter(file => path.dirname(file) === 'emulator/run').map(file => path.basename(file));
+    expect(own.filter(name => !NAMED.includes(name))).toEqual([]);
   });
 });

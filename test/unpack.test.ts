@@ -1,4 +1,5 @@
 /** From a bzImage to its kernel proper, and the cache between two runs. */
+import { execFileSync } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -137,6 +138,13 @@ describe('the cache', () => {
       (path: string) => {
         rmSync(path);
         mkdirSync(path);
+      },
+    ],
+    [
+      'a pipe without a writer',
+      (path: string) => {
+        rmSync(path);
+        execFileSync('mkfifo', [path]);
       },
     ],
   ])('an entry that is %s is as if it were not there', async (_what, damage) => {

@@ -5,26 +5,29 @@
  */
 import type { EntryState, MemoryBank } from '../../emulator/entry-state.ts';
 import { FLAG_RESERVED_1 } from '../../emulator/flags.ts';
-import { flatCode, flatData } from '../../emulator/segmentation.ts';
 import type { KernelImage } from '../../src/kernel-image/kernel-image.ts';
 import { advise } from '../advice.ts';
-import { type KnobbedProtocol, settleKnobs, spellKnobs } from '../knobs.ts';
+import { type KnobbedProtocol, settleKnobs, startedBy } from '../knobs.ts';
 import { loadedHigh, loadflags, placeBootData, placeImage, shownVersion } from '../linux/boot-data.ts';
 import * as layout from '../linux/layout.ts';
 import { checkEntry, checkFits } from '../linux/placement.ts';
 import { loaderMemory } from '../loader-memory.ts';
+import { UNKNOWN_ENVIRONMENT } from '../promises.ts';
 import type { BootOptions } from '../protocol.ts';
 import { react } from '../reactions.ts';
 import { arrangeRegions, mapIdentity } from '../regions.ts';
 import { CR0_PROTECTED, entryControl, entryRegisters } from '../registers.ts';
-import { encodeGdt, flatSegments, NULL_SEGMENT } from '../segments.ts';
+import {
+  BOOT_CS_INDEX,
+  BOOT_DS_INDEX,
+  BOOT_GDT_ENTRIES,
+  bootGdt,
+  flatSegments,
+  gdtr,
+  NO_SYSTEM_TABLES,
+} from '../segments.ts';
 import { tryStart } from '../startable.ts';
 import { CONTRACT_ADVICE, CONTRACT_REACTIONS } from './reactions.ts';
-
-/** __BOOT_CS 0x10 and __BOOT_DS 0x18 (boot.rst, "32-bit boot protocol"), with the ring as RPL. */
-const BOOT_CS_INDEX = 2;
-const BOOT_DS_INDEX = 3;
-const GDT_ENTRIES = 4;
 
 function entryState(image: KernelImage, options: BootOptions): EntryState {
   const knobs = settleKnobs(contract, options, image);
@@ -55,14 +58,11 @@ function entryState(image: KernelImage, options: BootOptions): EntryState {
     mappings: mapIdentity(
       [...placed.ranges, ...data.regions].map(({ name, start, size }) => ({ name, start, size })),
     ),
-    ...(knobs.gdt === 'flat'
-      ? { gdt: encodeGdt(GDT_ENTRIES, { [BOOT_CS_INDEX]: flatCode(ring), [BOOT_DS_INDEX]: flatData(ring) }) }
-      : {}),
+    ...(knobs.gdt === 'flat' ? { gdt: bootGdt(ring) } : {}),
   });
   const banks = [ram, ...own.banks];
   return {
-    protocol: contract.name,
-    knobs: spellKnobs(contract, knobs),
+    ...startedBy(contract, knobs),
     ring,
     registers: entryRegisters(
       // boot.rst, "32-bit boot protocol".
@@ -77,17 +77,15 @@ function entryState(image: KernelImage, options: BootOptions): EntryState {
     eip: placed.entry,
     eflags: FLAG_RESERVED_1,
     segments: flatSegments(ring, BOOT_CS_INDEX, BOOT_DS_INDEX, { value: 'null', promised: false }),
-    ldtr: NULL_SEGMENT,
-    tr: NULL_SEGMENT,
-    gdtr: knobs.gdt === 'flat' ? { base: own.gdtBase, limit: GDT_ENTRIES * 8 - 1 } : { base: 0, limit: 0 },
-    idtr: { base: 0, limit: 0 },
+    ...NO_SYSTEM_TABLES,
+    gdtr: gdtr(knobs.gdt, own.gdtBase, BOOT_GDT_ENTRIES),
     control: entryControl(CR0_PROTECTED, paging, own.cr3),
+    promises: UNKNOWN_ENVIRONMENT,
     paging: own.paging,
     banks,
     regions: arrangeRegions([...placed.regions, ...data.regions, ...own.regions], banks),
     structures: [data.structure],
     platform: { hypervisor: ring === 0 ? 'none' : 'generic', hypercallVectors: [], cpuModel: knobs.cpu },
-    ...(knobs.poison ? { poison: true } : {}),
   };
 }
 

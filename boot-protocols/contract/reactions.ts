@@ -1,9 +1,10 @@
 /** What the owner of ring 0 makes of a Stop under `contract`: the contract names none, so only what the CPU does is known. */
 import type { EntryState } from '../../emulator/entry-state.ts';
 import type { Stop } from '../../emulator/stop.ts';
-import { type AdviceTable, FLAT_GDT, KEEP_SEGMENTS, moreMemory } from '../advice.ts';
+import { type AdviceTable, FLAT_GDT, KEEP_SEGMENTS, moreMemory, noSubarchTable } from '../advice.ts';
+import { linkAddress } from '../linux/link-address.ts';
 import type { Reaction } from '../protocol.ts';
-import { deliver, hasOwnPageTables, isVmCall, type ReactionTable } from '../reactions.ts';
+import { deliver, halted, hasOwnPageTables, isVmCall, type ReactionTable } from '../reactions.ts';
 
 const trapped = (stop: Stop): Reaction =>
   deliver(stop, {
@@ -75,7 +76,7 @@ export const CONTRACT_REACTIONS: ReactionTable = {
       outcome: 'unknown',
       sentence: "The loader's own tables are no part of what it hands to the kernel.",
     },
-    halt: { outcome: 'nothing', sentence: 'The CPU waits for an interrupt; no device here raises one.' },
+    halt: halted,
     shutdown: { outcome: 'kills', sentence: 'The CPU stops until NMI, INIT or reset.' },
     'long-mode': {
       outcome: 'nothing',
@@ -95,10 +96,11 @@ export const CONTRACT_ADVICE: AdviceTable = {
   },
   kinds: {
     'privileged-instruction': [
-      (_stop, _image, entry) =>
-        ['1', '2'].includes(entry?.knobs.subarch ?? '')
+      (_stop, image, entry) =>
+        noSubarchTable(image) ??
+        (['1', '2'].includes(entry?.knobs.subarch ?? '')
           ? undefined
-          : '--subarch 1 (lguest) or 2 (Xen) asks a kernel of Linux 2.6.24 to 5.8 for its paravirtual entry before this',
+          : '--subarch 1 (lguest) or 2 (Xen) asks a kernel of Linux 2.6.24 to 5.8 for its paravirtual entry before this'),
       '--ring 0 shows whether the rest of the entry works',
     ],
     'iopl-sensitive-instruction': ['--ring 0 shows whether the rest of the entry works'],
@@ -121,7 +123,7 @@ export const CONTRACT_ADVICE: AdviceTable = {
           ? undefined
           : '--paging off enters the kernel without page tables',
     ],
-    'memory-hole': [moreMemory('a larger --memory moves the end of RAM')],
+    'memory-hole': [linkAddress, moreMemory('a larger --memory moves the end of RAM')],
     'invalid-opcode': [stop => (isVmCall(stop) ? NO_HYPERCALLS : undefined)],
     'software-interrupt': [NO_HYPERCALLS],
   },

@@ -32,6 +32,8 @@ export const PURGATORY_END = 0x80000000;
 export const FAKED_PARAMS_SPACE = 0x4000;
 export const FAKED_COMMAND_LINE = 0x1000;
 
+/** Of setup_sects (boot.rst). */
+export const SECTOR_SIZE = 512;
 /** The zero-filled room for the setup of a bzImage is at least as large as boot_params. */
 export const SETUP_SIZE_MIN = PAGE_SIZE;
 /** Room behind a bzImage's command line for what the purgatory adds to it (PURGATORY_CMDLINE_SIZE). */

@@ -2,17 +2,14 @@
 
 import type { Ring } from '../../emulator/cpu-state.ts';
 import type { MemoryRegion } from '../../emulator/entry-state.ts';
-import { type Descriptor, flatCode, flatData } from '../../emulator/segmentation.ts';
-import { encodeGdt } from '../segments.ts';
+import { DESCRIPTOR_SIZE, type Descriptor, flatCode, flatData } from '../../emulator/segmentation.ts';
+import { BOOT_CS_INDEX, BOOT_DS_INDEX, encodeGdt } from '../segments.ts';
 import { PURGATORY_GDT, PURGATORY_SIZE, PURGATORY_STACK_END } from './layout.ts';
 
-// purgatory/arch/i386/entry32.S: the documented selectors, and those that Linux 2.6 has itself.
-export const BOOT_CS_INDEX = 2;
-export const BOOT_DS_INDEX = 3;
+// purgatory/arch/i386/entry32.S: besides the documented selectors those that Linux 2.6 has itself.
 const KERNEL_CS_INDEX = 12;
 const KERNEL_DS_INDEX = 13;
-const GDT_ENTRIES = 14;
-export const GDT_LIMIT = GDT_ENTRIES * 8 - 1;
+export const GDT_ENTRIES = 14;
 
 /** Bit 0 of a descriptor's type, which the CPU sets when it loads it (SDM vol. 3, 3.4.5.1). */
 const TYPE_ACCESSED = 1;
@@ -38,7 +35,7 @@ export function purgatory(start: number, ring: Ring): Purgatory {
   });
   // Entry 0 is never used, so that the operand of lgdt stands in it.
   const view = new DataView(gdt.buffer);
-  view.setUint16(0, GDT_LIMIT, true);
+  view.setUint16(0, GDT_ENTRIES * DESCRIPTOR_SIZE - 1, true);
   view.setUint32(2, gdtBase, true);
   const part = (name: string, from: number, to: number, contents?: Uint8Array): MemoryRegion => ({
     name,

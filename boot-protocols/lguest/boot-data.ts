@@ -12,7 +12,7 @@ import {
 import { initrdRegion } from '../linux/initrd.ts';
 import * as layout from '../linux/layout.ts';
 import { ProtocolError } from '../protocol.ts';
-import { roundUp } from '../regions.ts';
+import { endOf, hex, roundUp } from '../regions.ts';
 import { compareVersions, type LguestEra } from './eras.ts';
 
 // Guest-physical memory, in address order.
@@ -28,7 +28,7 @@ const KERNEL_ALIGNMENT = 0x1000000;
 const MOVED_IN = '3.0';
 const TOOL_SINCE = '3.4';
 
-export function launcherSource(version: string): string {
+function launcherSource(version: string): string {
   const folder =
     compareVersions(version, TOOL_SINCE) >= 0
       ? 'tools'
@@ -48,18 +48,22 @@ export interface LauncherData {
 /**
  * Nothing is copied from the header of a bzImage: the launcher reads it into memory of its own.
  *
+ * @param kernelEnd physical address behind the last part of the kernel
+ * @param tablesSize bytes of the page tables that end where the initrd begins
  * @throws {ProtocolError} `cmdline-too-long` (usage), `initrd-too-big`
  */
-export function launcherData(knobs: Knobs, era: LguestEra): LauncherData {
+export function launcherData(
+  knobs: Knobs,
+  era: LguestEra,
+  kernelEnd: number,
+  tablesSize: number,
+): LauncherData {
   const { initrd, memory, cmdline } = knobs;
   checkCommandLine(cmdline, COMMAND_LINE_LIMIT, 'Linux');
+  const words = era.trailingSpace && cmdline !== '' ? `${cmdline} ` : cmdline;
+  const commandLine = commandLineRegion(encodeCommandLine(words), COMMAND_LINE);
   const initrdSize = initrd ? roundUp(initrd.length, PAGE_SIZE) : 0;
-  if (initrdSize >= memory) {
-    throw new ProtocolError(
-      'initrd-too-big',
-      `the initrd is ${initrd?.length} bytes long; --memory gives ${memory}`,
-    );
-  }
+  if (initrd) checkInitrd(initrd, memory, Math.max(kernelEnd, endOf(commandLine)), tablesSize);
   const top = memory - initrdSize;
   const citation = `${launcherSource(era.version)}, main`;
   const params = buildBootParams({
@@ -83,14 +87,27 @@ export function launcherData(knobs: Knobs, era: LguestEra): LauncherData {
   const cited = Object.fromEntries(
     Object.entries(params.written).map(([name, field]) => [name, { ...field, citation }]),
   );
-  const words = era.trailingSpace && cmdline !== '' ? `${cmdline} ` : cmdline;
   return {
     regions: [
       bootParamsRegion(params.contents, BOOT_PARAMS),
-      commandLineRegion(encodeCommandLine(words), COMMAND_LINE),
+      commandLine,
       ...(initrd ? [initrdRegion(initrd, top)] : []),
     ],
     structure: describeBootParams({ ...params, written: cited }, BOOT_PARAMS),
     top,
   };
+}
+
+/**
+ * It goes to the end of memory, the page tables right below it. Where even those have no room there, it is not the initrd
+ * that is too big.
+ */
+function checkInitrd(initrd: Uint8Array, memory: number, lowest: number, tablesSize: number): void {
+  const room = memory - tablesSize - roundUp(lowest, PAGE_SIZE);
+  if (room < 0 || initrd.length <= room) return;
+  const tables = tablesSize === 0 ? '' : `, beside ${tablesSize} bytes of page tables`;
+  throw new ProtocolError(
+    'initrd-too-big',
+    `the initrd is ${initrd.length} bytes long; at most ${room} fit between ${hex(lowest)}, where kernel and command line end, and ${hex(memory)}, where --memory ends${tables}`,
+  );
 }

@@ -8,7 +8,7 @@ import { PTE_PRESENT, PTE_USER, PTE_WRITABLE } from '../../emulator/page-tables.
 import { PAGE_SIZE } from '../../emulator/paging.ts';
 import { LOADER_MEMORY } from '../loader-memory.ts';
 import { ProtocolError } from '../protocol.ts';
-import { hex, roundDown } from '../regions.ts';
+import { hex, roundDown, writtenRegion } from '../regions.ts';
 import type { InitialTables } from './eras.ts';
 
 /** PAGE_OFFSET of the host, which builds the tables for a guest like itself: the 3G/1G split. */
@@ -26,8 +26,6 @@ export interface TablesRequest {
   readonly mode: '32-bit' | 'pae';
   /** Bytes of guest memory. */
   readonly memory: number;
-  /** Where the tables end: the initrd, or the end of memory. */
-  readonly top: number;
   /** What `page-offset` adds to a physical address. */
   readonly pageOffset?: number;
 }
@@ -77,27 +75,36 @@ export function guestMappings(
   }));
 }
 
+const entrySizeOf = (mode: TablesRequest['mode']): number => (mode === 'pae' ? 8 : 4);
+
+/** Pages of memory that the tables map. */
+const mappedPages = ({ tables, memory, pageOffset = PAGE_OFFSET }: TablesRequest): number =>
+  (tables === 'page-offset' ? Math.min(memory, ADDRESS_SPACE - pageOffset) : memory) / PAGE_SIZE;
+
+/** Pages of the last level. */
+const lastLevelPages = (request: TablesRequest): number =>
+  Math.ceil((mappedPages(request) * entrySizeOf(request.mode)) / PAGE_SIZE);
+
+/** Bytes of all the tables. */
+export const guestTablesSize = (request: TablesRequest): number =>
+  (1 + lastLevelPages(request) + (request.mode === 'pae' ? 1 : 0)) * PAGE_SIZE;
+
 /**
  * From the top down: the top level, the page tables, with PAE one page of PMDs.
  *
+ * @param top where the tables end: the initrd, or the end of memory
  * @throws {ProtocolError} `no-room` when guest memory is smaller than its tables
  */
-export function guestTables({
-  tables,
-  mode,
-  memory,
-  top,
-  pageOffset = PAGE_OFFSET,
-}: TablesRequest): GuestTables {
-  const entrySize = mode === 'pae' ? 8 : 4;
+export function guestTables(request: TablesRequest, top: number): GuestTables {
+  const { tables, mode, memory, pageOffset = PAGE_OFFSET } = request;
+  const entrySize = entrySizeOf(mode);
   const perPage = PAGE_SIZE / entrySize;
-  const mapped =
-    (tables === 'page-offset' ? Math.min(memory, ADDRESS_SPACE - pageOffset) : memory) / PAGE_SIZE;
-  const tablePages = Math.ceil(mapped / perPage);
+  const mapped = mappedPages(request);
+  const tablePages = lastLevelPages(request);
   const pgdir = top - PAGE_SIZE;
   const linear = pgdir - tablePages * PAGE_SIZE;
   const pmds = linear - PAGE_SIZE;
-  const start = mode === 'pae' ? pmds : linear;
+  const start = top - guestTablesSize(request);
   if (start < 0) {
     throw new ProtocolError(
       'no-room',
@@ -124,13 +131,6 @@ export function guestTables({
   }
   return {
     pgdir,
-    region: {
-      name: 'linear page tables',
-      start,
-      size: contents.length,
-      owner: 'loader',
-      contents,
-      defined: true,
-    },
+    region: writtenRegion('linear page tables', start, 'loader', contents),
   };
 }

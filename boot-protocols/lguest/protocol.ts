@@ -3,26 +3,33 @@
  * lguest.c, the host drivers/lguest/x86/core.c (2.6.23: lguest_user.c) and segments.c.
  */
 import { CR0_PG, CR4_PAE } from '../../emulator/control-bits.ts';
-import type { EntryState, MemoryBank, MemoryRegion, Platform } from '../../emulator/entry-state.ts';
+import type { EntryState, MemoryBank, Platform } from '../../emulator/entry-state.ts';
 import { FLAG_IF, FLAG_RESERVED_1 } from '../../emulator/flags.ts';
 import { flatCode, flatData } from '../../emulator/segmentation.ts';
 import type { BzImage, ElfImage, KernelImage } from '../../src/kernel-image/kernel-image.ts';
 import { advise } from '../advice.ts';
-import { type KnobbedProtocol, type Knobs, settleKnobs, spellKnobs } from '../knobs.ts';
+import { type KnobbedProtocol, type Knobs, settleKnobs, startedBy } from '../knobs.ts';
 import * as layout from '../linux/layout.ts';
 import { checkEntry, checkFits, type PlacedImage, placeCode, placeElf } from '../linux/placement.ts';
 import { loaderMemory } from '../loader-memory.ts';
+import { HYPERVISOR_PROMISES } from '../promises.ts';
 import { type BootOptions, ProtocolError } from '../protocol.ts';
 import { react } from '../reactions.ts';
-import { arrangeRegions } from '../regions.ts';
+import { arrangeRegions, endOf, writtenRegion } from '../regions.ts';
 import { CR0_HYPERVISOR, entryRegisters } from '../registers.ts';
-import { encodeGdt, flatSegments, NULL_SEGMENT } from '../segments.ts';
+import { encodeGdt, flatSegments, gdtr, NO_SYSTEM_TABLES } from '../segments.ts';
 import { tryStart } from '../startable.ts';
 import { BOOT_PARAMS, launcherData } from './boot-data.ts';
 import { type LguestEra, lguestEra } from './eras.ts';
 import { behindMagic, findGenuineEntry, noMagic } from './genuine.ts';
 import { LGUEST_TRAP_ENTRY, lguestHypercallName } from './hypercalls.ts';
-import { guestMappings, guestTables, PAGE_OFFSET } from './page-tables.ts';
+import {
+  guestMappings,
+  guestTables,
+  guestTablesSize,
+  PAGE_OFFSET,
+  type TablesRequest,
+} from './page-tables.ts';
 import { eraOf, LGUEST_ADVICE, LGUEST_REACTIONS } from './reactions.ts';
 import { intuitPageOffset, unpackBzImage } from './unpack.ts';
 
@@ -67,14 +74,7 @@ function loadUnpacked(image: BzImage, memory: number): Loaded {
   const pageOffset = intuitPageOffset(image, kernel);
   const at = behindMagic(kernel);
   if (at < 0) throw noMagic(`the kernel in ${image.name}`);
-  const region: MemoryRegion = {
-    name: 'unpacked kernel',
-    start: BZIMAGE_LOAD,
-    size: kernel.length,
-    owner: 'kernel',
-    contents: kernel,
-    defined: true,
-  };
+  const region = writtenRegion('unpacked kernel', BZIMAGE_LOAD, 'kernel', kernel);
   const entry = BZIMAGE_LOAD + at;
   return {
     placed: { entry, regions: [region], ranges: [region] },
@@ -143,17 +143,13 @@ function entryState(image: KernelImage, options: BootOptions): EntryState {
     image.format === 'elf' ? loadElf(image, era) : loadBzImage(image, era, memory);
   checkFits(image, placed, memory);
   checkEntry(image, placed);
-  const data = launcherData(knobs, era);
-  const tables =
+  const wanted: TablesRequest | undefined =
     mode === 'off' || era.tables === 'none'
       ? undefined
-      : guestTables({
-          tables: era.tables,
-          mode,
-          memory,
-          top: data.top,
-          ...(pageOffset === undefined ? {} : { pageOffset }),
-        });
+      : { tables: era.tables, mode, memory, ...(pageOffset === undefined ? {} : { pageOffset }) };
+  const kernelEnd = Math.max(...placed.regions.map(endOf));
+  const data = launcherData(knobs, era, kernelEnd, wanted ? guestTablesSize(wanted) : 0);
+  const tables = wanted && guestTables(wanted, data.top);
   const ram: MemoryBank = { name: 'guest memory', start: 0, size: memory, kind: 'ram' };
   const host = loaderMemory({
     owner: 'lguest host',
@@ -163,18 +159,15 @@ function entryState(image: KernelImage, options: BootOptions): EntryState {
   });
   const banks = [ram, ...host.banks];
   return {
-    protocol: lguest.name,
-    knobs: spellKnobs(lguest, knobs),
+    ...startedBy(lguest, knobs),
     ring: knobs.ring,
     // lguest_arch_setup_regs (2.6.23: setup_regs): everything zero but segments, EFLAGS, EIP and ESI.
     registers: entryRegisters({ esi: { value: BOOT_PARAMS, meaning: 'boot_params (physical)' } }, 'zero'),
     eip,
     eflags: FLAG_RESERVED_1 | FLAG_IF,
     segments: flatSegments(knobs.ring, KERNEL_CS_INDEX, KERNEL_DS_INDEX, { value: 'null', promised: true }),
-    ldtr: NULL_SEGMENT,
-    tr: NULL_SEGMENT,
-    gdtr: knobs.gdt === 'flat' ? { base: host.gdtBase, limit: GDT_ENTRIES * 8 - 1 } : { base: 0, limit: 0 },
-    idtr: { base: 0, limit: 0 },
+    ...NO_SYSTEM_TABLES,
+    gdtr: gdtr(knobs.gdt, host.gdtBase, GDT_ENTRIES),
     control: {
       cr0: mode === 'off' ? CR0_HYPERVISOR & ~CR0_PG : CR0_HYPERVISOR,
       cr2: 0,
@@ -182,6 +175,7 @@ function entryState(image: KernelImage, options: BootOptions): EntryState {
       cr4: mode === 'pae' ? CR4_PAE : 0,
       efer: 0,
     },
+    promises: { ...HYPERVISOR_PROMISES, gdt: knobs.gdt === 'flat' },
     paging: host.paging,
     banks,
     regions: arrangeRegions(
@@ -190,7 +184,6 @@ function entryState(image: KernelImage, options: BootOptions): EntryState {
     ),
     structures: [data.structure],
     platform: platformOf(knobs, era),
-    ...(knobs.poison ? { poison: true } : {}),
   };
 }
 

@@ -4,7 +4,7 @@
  */
 import type { EntryState } from '../../emulator/entry-state.ts';
 import type { Stop } from '../../emulator/stop.ts';
-import { type AdviceTable, KEEP_SEGMENTS, moreMemory } from '../advice.ts';
+import { type AdviceTable, KEEP_SEGMENTS, moreMemory, noSubarchTable } from '../advice.ts';
 import { hostAnswer } from '../hosts/index.ts';
 import { LGUEST_GATE_CLOSED } from '../hosts/lguest/rules.ts';
 import type { Reaction } from '../protocol.ts';
@@ -146,7 +146,9 @@ export const LGUEST_ADVICE: AdviceTable = {
   },
   kinds: {
     'privileged-instruction': [
-      'the kernel has to be built with CONFIG_LGUEST_GUEST (Linux 2.6.23 to 4.13) and to branch on hardware_subarch 1',
+      (_stop, image) =>
+        noSubarchTable(image) ??
+        'the kernel has to be built with CONFIG_LGUEST_GUEST (Linux 2.6.23 to 4.13) and to branch on hardware_subarch 1',
     ],
     'segment-load': [
       'KEEP_SEGMENTS asks the kernel to leave the segments as they are; 0x61 and 0x69 are the selectors that load here',

@@ -3,8 +3,9 @@
  * intuit_page_offset. It never runs the code around the kernel: it looks for a gzip header, and puts what is packed there
  * at 1 MiB as it is. A kernel of that time has no ELF header in front of it, so PAGE_OFFSET is guessed from the code.
  */
-import { Inflate } from 'fflate';
 import type { BzImage } from '../../src/kernel-image/kernel-image.ts';
+import { CorruptData } from '../../src/kernel-image/payload/codecs/codec.ts';
+import { inflate } from '../../src/kernel-image/payload/codecs/inflate.ts';
 import { ProtocolError } from '../protocol.ts';
 
 /** 1F 8B, and the tenth byte: packed under Unix (RFC 1952, 2.3.1). */
@@ -14,8 +15,6 @@ const OS = 9;
 const OS_UNIX = 3;
 /** Of a header without optional fields, as `gzip -n` in the kernel's Makefile writes it. */
 const HEADER_SIZE = 10;
-/** One piece gives at most 1032 times as much: a bomb is noticed in time. */
-const PIECE = 1 << 14;
 
 /** mov MOFFS32,%eax; the last byte of the address is the first of PAGE_OFFSET. */
 const MOV_FROM_MEMORY = 0xa1;
@@ -53,22 +52,20 @@ export function unpackBzImage(image: BzImage, limit: number): Uint8Array {
   const start = findGzip(image, code) + HEADER_SIZE;
   const pieces: Uint8Array[] = [];
   let size = 0;
-  const inflate = new Inflate(piece => {
-    pieces.push(piece);
-    size += piece.length;
-  });
-  for (let at = start; at < code.length; at += PIECE) {
-    try {
-      inflate.push(code.subarray(at, at + PIECE), at + PIECE >= code.length);
-    } catch (error) {
-      throw fail(image, `its gzip data is corrupt (${error instanceof Error ? error.message : error})`);
+  try {
+    for (const piece of inflate(code.subarray(start))) {
+      pieces.push(piece);
+      size += piece.length;
+      if (size > limit) {
+        throw new ProtocolError(
+          'image-too-big',
+          `the kernel in ${image.name} needs more than the ${limit} bytes that --memory gives above 1 MiB`,
+        );
+      }
     }
-    if (size > limit) {
-      throw new ProtocolError(
-        'image-too-big',
-        `the kernel in ${image.name} needs more than the ${limit} bytes that --memory gives above 1 MiB`,
-      );
-    }
+  } catch (error) {
+    if (!(error instanceof CorruptData)) throw error;
+    throw fail(image, `its gzip data is corrupt (${error.message})`);
   }
   const kernel = new Uint8Array(size);
   let end = 0;

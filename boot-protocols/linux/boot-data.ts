@@ -6,7 +6,7 @@ import { protocolVersion } from '../../src/kernel-image/read-setup-header.ts';
 import type { SetupHeader } from '../../src/kernel-image/setup-header.ts';
 import type { Knobs } from '../knobs.ts';
 import { ProtocolError } from '../protocol.ts';
-import { findLow, hex, type Range } from '../regions.ts';
+import { findLow, hex, type Range, writtenRegion } from '../regions.ts';
 import {
   type BootParamsFields,
   buildBootParams,
@@ -24,19 +24,19 @@ const CMDLINE_SIZE_BEFORE_2_06 = 255;
 const CMDLINE_SIZE_VMLINUX = 2047;
 
 /** Where boot_params stands unless the image is there. */
-export const BOOT_PARAMS = 0x10000;
+const BOOT_PARAMS = 0x10000;
 /** Where the command line stands unless the image is there. */
-export const COMMAND_LINE = 0x20000;
+const COMMAND_LINE = 0x20000;
 
 /** An offset of 16 bits ends below this. */
 const OFFSET_LIMIT = 0x10000;
 
 /** The setup header that a loader has of an image: a bzImage's own, or that of the bzImage which the kernel proper came out of. */
-export const setupOf = (image: KernelImage): SetupHeader | undefined =>
+const setupOf = (image: KernelImage): SetupHeader | undefined =>
   image.format === 'bzimage' ? image.setup : image.container?.setup;
 
 /** The longest command line in bytes, without the NUL. */
-export function commandLineLimit(image: KernelImage): number {
+function commandLineLimit(image: KernelImage): number {
   const setup = setupOf(image);
   return setup ? setup.cmdlineSize || CMDLINE_SIZE_BEFORE_2_06 : CMDLINE_SIZE_VMLINUX;
 }
@@ -155,23 +155,11 @@ export function placeBootData(
   };
 }
 
-export const bootParamsRegion = (contents: Uint8Array, start: number): MemoryRegion => ({
-  name: 'boot_params',
-  start,
-  size: contents.length,
-  owner: 'boot-data',
-  contents,
-  defined: true,
-});
+export const bootParamsRegion = (contents: Uint8Array, start: number): MemoryRegion =>
+  writtenRegion('boot_params', start, 'boot-data', contents);
 
-export const commandLineRegion = (contents: Uint8Array, start: number): MemoryRegion => ({
-  name: 'command line',
-  start,
-  size: contents.length,
-  owner: 'boot-data',
-  contents,
-  defined: true,
-});
+export const commandLineRegion = (contents: Uint8Array, start: number): MemoryRegion =>
+  writtenRegion('command line', start, 'boot-data', contents);
 
 /** The flags of loadflags that a loader sets besides KEEP_SEGMENTS, which is as the knob has it. */
 export const loadflags = (

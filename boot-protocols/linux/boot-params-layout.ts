@@ -162,7 +162,7 @@ const e820Entry = (index: number): readonly LayoutField[] =>
   );
 
 /** Every field before the e820 table; those after it do not differ from one boot_params to the next either. */
-export const BOOT_PARAMS_FIELDS: readonly LayoutField[] = [
+const BOOT_PARAMS_FIELDS: readonly LayoutField[] = [
   ...SCREEN_INFO,
   ...APM_BIOS_INFO,
   ...FIRMWARE,

@@ -4,7 +4,14 @@
  */
 import type { EntryStructure } from '../../emulator/entry-state.ts';
 import { ProtocolError } from '../protocol.ts';
-import { describeStructure, type LayoutField, type Written } from '../structure.ts';
+import {
+  describeStructure,
+  type LayoutField,
+  loadNumber,
+  storeNumber,
+  WIDEST_NUMBER,
+  type Written,
+} from '../structure.ts';
 import { bootParamsLayout, E820_MAX_ENTRIES } from './boot-params-layout.ts';
 import * as layout from './layout.ts';
 import { meaningOf } from './meanings.ts';
@@ -107,30 +114,12 @@ const writesOf = (fields: BootParamsFields, ownLoadflags: number): readonly Writ
   ...Object.entries(fields.others ?? {}),
 ];
 
-function store(view: DataView, { offset, size }: LayoutField, value: number): void {
-  let rest = BigInt(value);
-  for (let index = 0; index < size; index++) {
-    view.setUint8(offset + index, Number(rest & 0xffn));
-    rest >>= 8n;
-  }
-}
-
-function load(view: DataView, { offset, size }: LayoutField): number {
-  let value = 0n;
-  for (let index = size - 1; index >= 0; index--)
-    value = (value << 8n) | BigInt(view.getUint8(offset + index));
-  return Number(value);
-}
-
 const ZERO_PAGE = 'Linux Documentation/x86/zero-page.rst';
 const BOOT_RST = 'Linux Documentation/x86/boot.rst';
 
 /** The document that has a field asks the loader for it. */
 const protocolOf = (name: string): string =>
   name.startsWith('hdr.') ? `${BOOT_RST}, "${name.slice('hdr.'.length)}"` : ZERO_PAGE;
-
-/** The widest field that has a meaning by its number. */
-const WIDEST_NUMBER = 8;
 
 /**
  * @throws {RangeError} for a field in `others` or `citations` that boot_params does not have, or for more than
@@ -161,15 +150,15 @@ export function buildBootParams(fields: BootParamsFields): BootParams {
   for (const field of byName.values()) {
     const { name, offset, size } = field;
     if (offset < layout.SETUP_HEADER || offset + size > headerEnd) continue;
-    const text = size <= WIDEST_NUMBER ? meaningOf(name, load(view, field), 'image') : undefined;
+    const text = size <= WIDEST_NUMBER ? meaningOf(name, loadNumber(view, field), 'image') : undefined;
     written[name] = { by: 'image', ...meaning(text) };
   }
   for (const [name, given] of writesOf(fields, view.getUint8(layout.LOADFLAGS))) {
     const field = find(name);
-    store(view, field, given.value);
+    storeNumber(view, field, given.value);
     written[name] = {
       by: 'loader',
-      ...meaning(given.meaning ?? meaningOf(name, load(view, field), 'loader')),
+      ...meaning(given.meaning ?? meaningOf(name, loadNumber(view, field), 'loader')),
       citation: given.citation ?? fields.citations?.[name] ?? protocolOf(name),
     };
   }

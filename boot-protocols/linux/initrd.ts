@@ -1,19 +1,13 @@
 /** Where the initrd goes: boot.rst, "ramdisk_image" and "initrd_addr_max". */
 import type { MemoryRegion } from '../../emulator/entry-state.ts';
 import { ProtocolError } from '../protocol.ts';
-import { findHigh, hex, type Range } from '../regions.ts';
+import { findHigh, hex, type Range, writtenRegion } from '../regions.ts';
 
 /** initrd_addr_max before protocol 2.03, and for a bare vmlinux (boot.rst). */
 export const INITRD_ADDR_MAX_DEFAULT = 0x37ffffff;
 
-export const initrdRegion = (contents: Uint8Array, start: number): MemoryRegion => ({
-  name: 'initrd',
-  start,
-  size: contents.length,
-  owner: 'boot-data',
-  contents,
-  defined: true,
-});
+export const initrdRegion = (contents: Uint8Array, start: number): MemoryRegion =>
+  writtenRegion('initrd', start, 'boot-data', contents);
 
 /**
  * The highest page-aligned place below min(initrd_addr_max, the end of RAM) that nothing else has.

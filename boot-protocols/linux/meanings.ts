@@ -1,5 +1,6 @@
 /** What the numbers in boot_params mean: Linux 6.1 Documentation/x86/boot.rst and include/uapi/asm/bootparam.h. */
 import { protocolVersion } from '../../src/kernel-image/read-setup-header.ts';
+import { setupFlagNames } from '../../src/kernel-image/setup-header.ts';
 import { BOOT_FLAG_MAGIC, CL_MAGIC_VALUE, HEADER_MAGIC } from './layout.ts';
 
 /** boot.rst, "type_of_loader": the high nibble. */
@@ -41,30 +42,10 @@ const extendedLoaderName = (stored: number): string => {
   return EXTENDED_LOADERS[id] ?? `loader 0x${id.toString(16)}`;
 };
 
-const bitNames =
-  (names: Readonly<Record<number, string>>) =>
-  (value: number): string | undefined => {
-    const set = Object.entries(names).filter(([bit]) => value & (1 << Number(bit)));
-    return set.length > 0 ? set.map(([, name]) => name).join(', ') : undefined;
-  };
-
-const LOADFLAGS = bitNames({
-  0: 'LOADED_HIGH',
-  1: 'KASLR_FLAG',
-  5: 'QUIET_FLAG',
-  6: 'KEEP_SEGMENTS',
-  7: 'CAN_USE_HEAP',
-});
-
-const XLOADFLAGS = bitNames({
-  0: 'XLF_KERNEL_64',
-  1: 'XLF_CAN_BE_LOADED_ABOVE_4G',
-  2: 'XLF_EFI_HANDOVER_32',
-  3: 'XLF_EFI_HANDOVER_64',
-  4: 'XLF_EFI_KEXEC',
-  5: 'XLF_5LEVEL',
-  6: 'XLF_5LEVEL_ENABLED',
-});
+const flagNames =
+  (field: 'loadflags' | 'xloadflags') =>
+  (value: number): string | undefined =>
+    setupFlagNames(field, value).join(', ') || undefined;
 
 /** bootparam.h, enum x86_hardware_subarch. */
 const SUBARCHES: Readonly<Record<number, string>> = {
@@ -106,11 +87,11 @@ const MEANINGS: Readonly<Record<string, (value: number) => string | undefined>> 
   'hdr.header': value => (value === HEADER_MAGIC ? '"HdrS"' : undefined),
   'hdr.version': protocolVersion,
   'hdr.type_of_loader': loaderName,
-  'hdr.loadflags': LOADFLAGS,
+  'hdr.loadflags': flagNames('loadflags'),
   'hdr.ext_loader_type': extendedLoaderName,
   'hdr.relocatable_kernel': value => (value === 0 ? 'not relocatable' : 'relocatable'),
   'hdr.min_alignment': value => (value === 0 ? undefined : `2^${value} bytes`),
-  'hdr.xloadflags': XLOADFLAGS,
+  'hdr.xloadflags': flagNames('xloadflags'),
   'hdr.hardware_subarch': value => SUBARCHES[value],
   'e820_table.type': value => E820_TYPES[value],
 };

@@ -4,7 +4,7 @@ import { physicalEntry } from '../../src/kernel-image/entry.ts';
 import type { BzImage, ElfImage, KernelImage } from '../../src/kernel-image/kernel-image.ts';
 import { ProtocolError } from '../protocol.ts';
 import { endOf, hex, type NamedRange, overlaps, roundUp, spellRange, subtract } from '../regions.ts';
-import { LOADED_HIGH, VERSION_2_10 } from './layout.ts';
+import { VERSION_2_10 } from './layout.ts';
 
 export interface PlacedImage {
   /** Physical address of the first instruction. */
@@ -35,7 +35,7 @@ export function placeElf(image: ElfImage): PlacedImage {
 }
 
 /** The name of the pseudo-segment of a bzImage. */
-export const PROTECTED_MODE_CODE = 'protected-mode code';
+const PROTECTED_MODE_CODE = 'protected-mode code';
 
 /** The first segment's bytes and place: a bzImage has exactly one. */
 function protectedModeCode(image: BzImage): { readonly contents: Uint8Array; readonly physical: number } {
@@ -72,7 +72,7 @@ export function placeCode(image: BzImage, start: number, entry: number): PlacedI
 export function placeBzImage(image: BzImage, loadAddress: number | undefined): PlacedImage {
   const { setup } = image;
   const code = protectedModeCode(image);
-  const own = defaultLoadAddress(image);
+  const own = code.physical;
   const start = loadAddress ?? own;
   const kernelAlignment = start === own ? undefined : alignmentAt(image, start);
   const placed = placeCode(image, start, start);
@@ -105,22 +105,11 @@ export function placeBzImage(image: BzImage, loadAddress: number | undefined): P
 }
 
 /**
- * Where an image wants to be. A zImage is read to 0x10000 and moved by its real-mode setup to code32_start, which it is
- * linked for (boot.rst, "code32_start": 0x1000; Linux 2.6.29 arch/x86/boot/pm.c, move_kernel_around): a loader that skips
- * the setup has to put it there.
- */
-export function defaultLoadAddress(image: BzImage): number {
-  const { loadflags, code32Start } = image.setup;
-  const isZImage = (loadflags & LOADED_HIGH) === 0;
-  return isZImage && code32Start !== 0 ? code32Start : protectedModeCode(image).physical;
-}
-
-/**
  * boot.rst, "kernel_alignment" and "pref_address"; a kernel loaded below pref_address moves up to it.
  *
  * @param alignment kernel_alignment as the loader wrote it; absent: as the image has it
  */
-export function runtimeStart(image: BzImage, loadAddress: number, alignment?: number): number {
+function runtimeStart(image: BzImage, loadAddress: number, alignment?: number): number {
   const { version, relocatable, kernelAlignment, prefAddress } = image.setup;
   const preferred = version >= VERSION_2_10 ? prefAddress : 0;
   if (!relocatable) return preferred || loadAddress;
@@ -139,7 +128,7 @@ function alignmentAt(image: BzImage, start: number): number | undefined {
   if (!relocatable) {
     throw new ProtocolError(
       'not-relocatable',
-      `--load-address is ${hex(start)}; ${image.name} is not relocatable and loads at ${hex(defaultLoadAddress(image))}`,
+      `--load-address is ${hex(start)}; ${image.name} is not relocatable and loads at ${hex(protectedModeCode(image).physical)}`,
       true,
     );
   }

@@ -2,19 +2,21 @@
  * `multiboot`: a boot loader of the Multiboot Specification 0.6.96 on a PC, where the specification leaves a choice as
  * GRUB 2.06 does it.
  */
+import { CR0_PE, CR0_PG } from '../../emulator/control-bits.ts';
 import type { EntryState, MemoryRegion } from '../../emulator/entry-state.ts';
-import { FLAG_RESERVED_1 } from '../../emulator/flags.ts';
+import { FLAG_IF, FLAG_RESERVED_1, FLAG_VM } from '../../emulator/flags.ts';
 import { flatCode, flatData } from '../../emulator/segmentation.ts';
 import type { KernelImage } from '../../src/kernel-image/kernel-image.ts';
 import { advise } from '../advice.ts';
-import { type KnobbedProtocol, type Knobs, settleKnobs, spellKnobs } from '../knobs.ts';
+import { type KnobbedProtocol, type Knobs, settleKnobs, startedBy } from '../knobs.ts';
 import { checkClash, checkFits, checkInRam } from '../linux/placement.ts';
 import * as map from '../pc/memory-map.ts';
+import { NOTHING_PROMISED } from '../promises.ts';
 import { type BootOptions, ProtocolError } from '../protocol.ts';
 import { react } from '../reactions.ts';
-import { arrangeRegions, endOf, findLow, hex, type Range } from '../regions.ts';
+import { arrangeRegions, endOf, findLow, hex, type Range, writtenRegion } from '../regions.ts';
 import { CR0_PROTECTED, entryRegisters } from '../registers.ts';
-import { encodeGdt, flatSegments, NULL_SEGMENT } from '../segments.ts';
+import { encodeGdt, flatSegments, gdtr, NO_SYSTEM_TABLES } from '../segments.ts';
 import { tryStart } from '../startable.ts';
 import { placeMultiboot } from './image.ts';
 import { MULTIBOOT_ADVICE, MULTIBOOT_REACTIONS } from './reactions.ts';
@@ -62,8 +64,7 @@ function entryState(image: KernelImage, options: BootOptions): EntryState {
     taken,
   );
   return {
-    protocol: multiboot.name,
-    knobs: spellKnobs(multiboot, knobs),
+    ...startedBy(multiboot, knobs),
     ring: 0,
     ...cpuState(knobs, placed.entry, info.region.start),
     paging: { mode: 'off', mappings: [] },
@@ -71,20 +72,12 @@ function entryState(image: KernelImage, options: BootOptions): EntryState {
     regions: arrangeRegions([...taken, info.region], banks),
     structures: info.structures,
     platform: { hypervisor: 'none', hypercallVectors: [], cpuModel: knobs.cpu },
-    ...(knobs.poison ? { poison: true } : {}),
   };
 }
 
 const gdtRegion = (): MemoryRegion => {
   const contents = encodeGdt(GDT_ENTRIES, { [CS_INDEX]: flatCode(0), [DS_INDEX]: flatData(0) });
-  return {
-    name: 'loader GDT',
-    start: map.GDT,
-    size: contents.length,
-    owner: 'loader',
-    contents,
-    defined: true,
-  };
+  return writtenRegion('loader GDT', map.GDT, 'loader', contents);
 };
 
 interface Placed {
@@ -154,11 +147,10 @@ function cpuState(knobs: Knobs, entry: number, info: number) {
     eip: entry,
     eflags: FLAG_RESERVED_1,
     segments: flatSegments(0, CS_INDEX, DS_INDEX, { value: 'data', promised: true }),
-    ldtr: NULL_SEGMENT,
-    tr: NULL_SEGMENT,
-    gdtr: knobs.gdt === 'flat' ? { base: map.GDT, limit: GDT_ENTRIES * 8 - 1 } : { base: 0, limit: 0 },
-    idtr: { base: 0, limit: 0 },
+    ...NO_SYSTEM_TABLES,
+    gdtr: gdtr(knobs.gdt, map.GDT, GDT_ENTRIES),
     control: { cr0: CR0_PROTECTED, cr2: 0, cr3: 0, cr4: 0, efer: 0 },
+    promises: { ...NOTHING_PROMISED, eflags: FLAG_VM | FLAG_IF, cr0: (CR0_PE | CR0_PG) >>> 0 },
   };
 }
 

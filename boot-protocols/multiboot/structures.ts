@@ -7,7 +7,7 @@ import type { EntryStructure, MemoryRegion } from '../../emulator/entry-state.ts
 import { type E820Entry, encodeCommandLine } from '../linux/boot-params.ts';
 import { E820_RAM } from '../linux/layout.ts';
 import { roundUp } from '../regions.ts';
-import { describeStructure, type StructureLayout, type Written } from '../structure.ts';
+import { type FilledStructure, fillStructure, type StructureLayout } from '../structure.ts';
 
 /** In EAX at entry. */
 export const BOOTLOADER_MAGIC = 0x2badb002;
@@ -59,6 +59,9 @@ const INFO: StructureLayout = {
   ],
 };
 
+/** GRUB's struct multiboot_info ends with 4 bytes more than the specification's: what follows it is at 0x78 in a real GRUB 2.06. */
+const INFO_SPACE = 0x78;
+
 const MODULE: StructureLayout = {
   name: 'multiboot_mod_list',
   size: 16,
@@ -108,7 +111,7 @@ export interface MultibootRequest {
 
 /** Where each part stands behind the start of multiboot_info. */
 function layOut({ cmdline, modules, memoryMap }: MultibootRequest) {
-  let end = INFO.size;
+  let end = INFO_SPACE;
   const take = (size: number): number => {
     const at = end;
     end = at + roundUp(size, STRING_ALIGNMENT);
@@ -137,71 +140,60 @@ export function buildMultibootInfo(
   const { modules, memoryMap } = request;
   const { line, name, modulesAt, moduleLines, mapAt, size } = layOut(request);
   const bytes = new Uint8Array(size);
-  const view = new DataView(bytes.buffer);
-  const u32 = (at: number, value: number): void => view.setUint32(at, value, true);
-  const hasModules = modules.length > 0;
-
-  u32(0x00, HAS_MEMORY | HAS_CMDLINE | (hasModules ? HAS_MODULES : 0) | HAS_MEMORY_MAP | HAS_LOADER_NAME);
-  u32(0x04, request.lower / KIB);
-  u32(0x08, request.upper / KIB);
-  u32(0x10, start + line.at);
-  u32(0x14, modules.length);
-  u32(0x18, hasModules ? start + modulesAt : 0);
-  u32(0x2c, memoryMap.length * MMAP.size);
-  u32(0x30, start + mapAt);
-  u32(0x40, start + name.at);
   for (const part of [line, name, ...moduleLines]) bytes.set(part.bytes, part.at);
+  const structures: EntryStructure[] = [];
+  const put = (at: number, { bytes: contents, describe }: FilledStructure): void => {
+    bytes.set(contents, at);
+    structures.push(describe(start + at));
+  };
+  const hasModules = modules.length > 0;
+  put(
+    0,
+    fillStructure(
+      INFO,
+      {
+        flags: {
+          value: HAS_MEMORY | HAS_CMDLINE | (hasModules ? HAS_MODULES : 0) | HAS_MEMORY_MAP | HAS_LOADER_NAME,
+          meaning: `mem_*, cmdline, ${hasModules ? 'mods_*, ' : ''}mmap_*, boot_loader_name are valid`,
+        },
+        mem_lower: { value: request.lower / KIB, meaning: 'KiB of conventional memory' },
+        mem_upper: { value: request.upper / KIB, meaning: 'KiB from 1 MiB to the first hole' },
+        cmdline: {
+          value: start + line.at,
+          meaning: 'the command line, without the file name of the kernel',
+        },
+        mods_count: { value: modules.length },
+        ...(hasModules ? { mods_addr: { value: start + modulesAt, meaning: 'multiboot_mod_list' } } : {}),
+        mmap_length: { value: memoryMap.length * MMAP.size, meaning: 'bytes' },
+        mmap_addr: { value: start + mapAt, meaning: 'multiboot_mmap_entry' },
+        boot_loader_name: { value: start + name.at, meaning: LOADER_NAME },
+      },
+      GRUB,
+    ),
+  );
   for (const [index, module] of modules.entries()) {
-    const at = modulesAt + index * MODULE.size;
-    u32(at, module.start);
-    u32(at + 4, module.start + module.size);
-    u32(at + 8, start + (moduleLines[index]?.at ?? 0));
+    put(
+      modulesAt + index * MODULE.size,
+      fillStructure(MODULE, {
+        mod_start: { value: module.start, meaning: module.name },
+        mod_end: { value: module.start + module.size, meaning: 'the first byte behind it' },
+        cmdline: { value: start + (moduleLines[index]?.at ?? 0) },
+      }),
+    );
   }
   for (const [index, entry] of memoryMap.entries()) {
-    const at = mapAt + index * MMAP.size;
-    u32(at, MMAP.size - MMAP_SIZE_FIELD);
-    view.setBigUint64(at + 4, BigInt(entry.start), true);
-    view.setBigUint64(at + 12, BigInt(entry.size), true);
-    u32(at + 20, entry.type);
+    put(
+      mapAt + index * MMAP.size,
+      fillStructure(MMAP, {
+        size: { value: MMAP.size - MMAP_SIZE_FIELD, meaning: 'of what follows' },
+        addr: { value: entry.start },
+        len: { value: entry.size },
+        type: { value: entry.type, meaning: entry.type === E820_RAM ? 'RAM' : 'reserved' },
+      }),
+    );
   }
   return {
     region: { name: 'multiboot_info', start, size, owner: 'boot-data', contents: bytes, defined: true },
-    structures: [
-      describeStructure(INFO, start, infoFields(hasModules)),
-      ...modules.map((module, index) =>
-        describeStructure(MODULE, start + modulesAt + index * MODULE.size, {
-          mod_start: { by: 'loader', meaning: module.name },
-          mod_end: { by: 'loader', meaning: 'the first byte behind it' },
-          cmdline: { by: 'loader' },
-        }),
-      ),
-      ...memoryMap.map((entry, index) =>
-        describeStructure(MMAP, start + mapAt + index * MMAP.size, {
-          size: { by: 'loader', meaning: 'of what follows' },
-          addr: { by: 'loader' },
-          len: { by: 'loader' },
-          type: { by: 'loader', meaning: entry.type === E820_RAM ? 'RAM' : 'reserved' },
-        }),
-      ),
-    ],
-  };
-}
-
-function infoFields(hasModules: boolean): Readonly<Record<string, Written>> {
-  const loader = (meaning?: string): Written => ({
-    by: 'loader',
-    citation: GRUB,
-    ...(meaning === undefined ? {} : { meaning }),
-  });
-  return {
-    flags: loader(`mem_*, cmdline, ${hasModules ? 'mods_*, ' : ''}mmap_*, boot_loader_name are valid`),
-    mem_lower: loader('KiB of conventional memory'),
-    mem_upper: loader('KiB from 1 MiB to the first hole'),
-    cmdline: loader('the command line, without the file name of the kernel'),
-    mods_count: loader(),
-    ...(hasModules ? { mods_addr: loader('multiboot_mod_list') } : {}),
-    mmap_length: loader('bytes'),
-    mmap_addr: loader('multiboot_mmap_entry'),
-    boot_loader_name: loader(LOADER_NAME),
+    structures,
   };
 }

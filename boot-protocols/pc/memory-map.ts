@@ -5,8 +5,8 @@ import { E820_RAM, E820_RESERVED } from '../linux/layout.ts';
 
 // 0x00000: conventional memory
 /** Interrupt vector table and BIOS data area; zero: no EBDA pointer at 0x40e, no memory size at 0x413. */
-export const BIOS_DATA = 0x00000;
-export const BIOS_DATA_SIZE = 0x500;
+const BIOS_DATA = 0x00000;
+const BIOS_DATA_SIZE = 0x500;
 export const GDT = 0x00800;
 /** Where Linux's own setup code puts its empty TSS (Linux 6.1 arch/x86/boot/pm.c). */
 export const TSS = 0x01000;
@@ -14,7 +14,7 @@ export const TSS = 0x01000;
 export const EBDA = 0x9fc00;
 
 // 0xa0000: adapters
-export const VGA_MEMORY = 0xa0000;
+const VGA_MEMORY = 0xa0000;
 export const ROM = 0xc0000;
 
 // 0x100000: the rest

@@ -1,26 +1,35 @@
 /** `pc`: a boot loader of the Linux/x86 32-bit boot protocol on a PC. boot.rst; Linux 6.1 arch/x86/boot/{pm.c,pmjump.S}. */
 import type { EntryState, MemoryRegion } from '../../emulator/entry-state.ts';
-import { FLAG_RESERVED_1 } from '../../emulator/flags.ts';
+import { FLAG_PF, FLAG_RESERVED_1, FLAG_ZF } from '../../emulator/flags.ts';
 import { flatCode, flatData } from '../../emulator/segmentation.ts';
 import type { KernelImage } from '../../src/kernel-image/kernel-image.ts';
 import { advise } from '../advice.ts';
-import { type KnobbedProtocol, type Knobs, settleKnobs, spellKnobs } from '../knobs.ts';
+import { type KnobbedProtocol, type Knobs, settleKnobs, startedBy } from '../knobs.ts';
 import { loadedHigh, loadflags, placeBootData, placeImage, shownVersion } from '../linux/boot-data.ts';
 import * as layout from '../linux/layout.ts';
 import { checkClash, checkEntry, checkFits, checkInRam, type PlacedImage } from '../linux/placement.ts';
 import { type LoaderMemory, loaderMemory } from '../loader-memory.ts';
+import { PROMISES_OF_BOOT_RST } from '../promises.ts';
 import { type BootOptions, ProtocolError } from '../protocol.ts';
 import { react } from '../reactions.ts';
-import { arrangeRegions, mapIdentity, overlaps } from '../regions.ts';
+import { arrangeRegions, mapIdentity, overlaps, writtenRegion } from '../regions.ts';
 import { CR0_PROTECTED, entryControl, entryRegisters } from '../registers.ts';
-import { busyTss, encodeGdt, flatSegments, NULL_SEGMENT, selectorOf } from '../segments.ts';
+import {
+  BOOT_CS_INDEX,
+  BOOT_DS_INDEX,
+  busyTss,
+  encodeGdt,
+  flatSegments,
+  gdtr,
+  NO_TABLE,
+  NULL_SEGMENT,
+  selectorOf,
+} from '../segments.ts';
 import { tryStart } from '../startable.ts';
 import * as map from './memory-map.ts';
 import { PC_ADVICE, PC_REACTIONS } from './reactions.ts';
 
-/** GDT indices of boot.rst's __BOOT_CS 0x10 and __BOOT_DS 0x18, and of pm.c's TSS 0x20. */
-const BOOT_CS_INDEX = 2;
-const BOOT_DS_INDEX = 3;
+/** The GDT index of pm.c's TSS 0x20, behind what boot.rst names. */
 const BOOT_TSS_INDEX = 4;
 const GDT_ENTRIES = 5;
 
@@ -58,8 +67,7 @@ function entryState(image: KernelImage, options: BootOptions): EntryState {
   });
   const banks = [...ram, ...own.banks];
   return {
-    protocol: pc.name,
-    knobs: spellKnobs(pc, knobs),
+    ...startedBy(pc, knobs),
     ring: knobs.ring,
     ...cpuState(knobs, placed.entry, data.bootParams.start, own),
     paging: own.paging,
@@ -71,7 +79,6 @@ function entryState(image: KernelImage, options: BootOptions): EntryState {
       hypercallVectors: [],
       cpuModel: knobs.cpu,
     },
-    ...(knobs.poison ? { poison: true } : {}),
   };
 }
 
@@ -87,17 +94,9 @@ function lowLoaderRegions(knobs: Knobs, placed: PlacedImage): readonly MemoryReg
     [BOOT_DS_INDEX]: flatData(knobs.ring),
     [BOOT_TSS_INDEX]: busyTss(map.TSS, TSS_LIMIT),
   });
-  const region = (name: string, start: number, contents: Uint8Array): MemoryRegion => ({
-    name,
-    start,
-    size: contents.length,
-    owner: 'loader',
-    contents,
-    defined: true,
-  });
-  const tssRegion = region('loader TSS', map.TSS, tss);
+  const tssRegion = writtenRegion('loader TSS', map.TSS, 'loader', tss);
   return [
-    ...(knobs.gdt === 'flat' ? [region('loader GDT', map.GDT, gdt)] : []),
+    ...(knobs.gdt === 'flat' ? [writtenRegion('loader GDT', map.GDT, 'loader', gdt)] : []),
     ...(placed.regions.some(part => overlaps(part, tssRegion)) ? [] : [tssRegion]),
   ];
 }
@@ -139,14 +138,16 @@ function cpuState(knobs: Knobs, entry: number, bootParams: number, own: LoaderMe
       edx: { value: 0, promised: false, meaning: 'cleared by the setup code' },
     },
     eip: entry,
-    eflags: FLAG_RESERVED_1,
+    // The last `xor` of pmjump.S gave 0.
+    eflags: FLAG_RESERVED_1 | FLAG_PF | FLAG_ZF,
     // FS and GS are what Linux's own setup code loads; the boot protocol does not name them.
     segments: flatSegments(ring, BOOT_CS_INDEX, BOOT_DS_INDEX, { value: 'data', promised: false }),
     ldtr: NULL_SEGMENT,
     tr: { selector: selectorOf(BOOT_TSS_INDEX, 0), descriptor: busyTss(map.TSS, TSS_LIMIT) },
-    gdtr: knobs.gdt === 'flat' ? { base: map.GDT, limit: GDT_ENTRIES * 8 - 1 } : { base: 0, limit: 0 },
-    idtr: { base: 0, limit: 0 },
+    gdtr: gdtr(knobs.gdt, map.GDT, GDT_ENTRIES),
+    idtr: NO_TABLE,
     control: entryControl(CR0_PROTECTED, knobs.paging, own.cr3),
+    promises: { ...PROMISES_OF_BOOT_RST, gdt: knobs.gdt === 'flat' },
   };
 }
 

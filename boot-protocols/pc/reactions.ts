@@ -1,8 +1,9 @@
 /** What a PC makes of a Stop: there is no one under the kernel but the CPU and the chipset. */
 import type { Stop } from '../../emulator/stop.ts';
 import { type AdviceTable, FLAT_GDT, KEEP_SEGMENTS, moreMemory } from '../advice.ts';
+import { linkAddress } from '../linux/link-address.ts';
 import type { Reaction } from '../protocol.ts';
-import { deliver, isVmCall, type ReactionTable } from '../reactions.ts';
+import { deliver, halted, isVmCall, type ReactionTable } from '../reactions.ts';
 
 /** An exception on a PC goes through the kernel's own IDT; deprivileged by --ring, it goes to whoever owns ring 0. */
 const trapped = (stop: Stop): Reaction =>
@@ -24,14 +25,7 @@ const DROPPED: Reaction = {
 export const PC_REACTIONS: ReactionTable = {
   rules: { popf: flagsLost, iret: flagsLost },
   kinds: {
-    halt: stop => ({
-      outcome: 'nothing',
-      sentence:
-        stop.kind === 'halt' && stop.interruptsEnabled
-          ? 'The CPU waits for the next interrupt; no device here raises one.'
-          : 'The CPU waits for an NMI or a reset, for interrupts are off: this is how a kernel stops for good.',
-      citation: 'SDM vol. 2, HLT',
-    }),
+    halt: halted,
     shutdown: {
       outcome: 'kills',
       sentence: "The CPU stops until NMI, INIT or reset; a PC's chipset resets the machine.",
@@ -75,7 +69,7 @@ export const PC_ADVICE: AdviceTable = {
     'invalid-opcode': [stop => (isVmCall(stop) ? NO_HYPERCALLS : undefined)],
     'software-interrupt': [NO_HYPERCALLS],
     'page-fault': ['--paging off is how a PC loader enters a kernel'],
-    'memory-hole': [moreMemory('a larger --memory moves the end of RAM')],
+    'memory-hole': [linkAddress, moreMemory('a larger --memory moves the end of RAM')],
     halt: ['the trail shows what came before the hlt; a decompressor halts after an error message'],
     'long-mode': ['a 32-bit kernel stays in 32-bit mode; this image has a 64-bit one'],
   },

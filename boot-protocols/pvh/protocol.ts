@@ -2,21 +2,22 @@
  * `pvh`: a PVH guest as the domain builder of Xen 4.14 starts it: by the note PHYS32_ENTRY, ring 0 of a virtual machine,
  * paging off, %ebx = hvm_start_info. Xen 4.14 docs/misc/pvh.pandoc; tools/libxc/xc_dom_x86.c, vcpu_hvm and bootlate_hvm.
  */
-import type { EntryState, MemoryBank, MemoryRegion } from '../../emulator/entry-state.ts';
-import { FLAG_RESERVED_1 } from '../../emulator/flags.ts';
+import { ALL_BITS, type EntryState, type MemoryBank, type MemoryRegion } from '../../emulator/entry-state.ts';
+import { FLAG_IF, FLAG_RESERVED_1, FLAG_TF, FLAG_VM } from '../../emulator/flags.ts';
 import { PAGE_SIZE } from '../../emulator/paging.ts';
 import { flatCode, flatData } from '../../emulator/segmentation.ts';
 import type { ElfImage, KernelImage } from '../../src/kernel-image/kernel-image.ts';
 import { decodeXenNotes } from '../../src/kernel-image/xen-notes.ts';
 import { advise } from '../advice.ts';
-import { type KnobbedProtocol, type Knobs, settleKnobs, spellKnobs } from '../knobs.ts';
+import { type KnobbedProtocol, type Knobs, settleKnobs, startedBy } from '../knobs.ts';
 import { checkCommandLine } from '../linux/boot-params.ts';
 import { checkFits, type PlacedImage, placeElf } from '../linux/placement.ts';
+import { NOTHING_PROMISED } from '../promises.ts';
 import { type BootOptions, ProtocolError } from '../protocol.ts';
 import { react } from '../reactions.ts';
 import { arrangeRegions, endOf, hex, roundUp, spellRange } from '../regions.ts';
 import { CR0_PROTECTED, entryRegisters } from '../registers.ts';
-import { busyTss, NULL_SEGMENT } from '../segments.ts';
+import { busyTss, NO_TABLE, NULL_SEGMENT } from '../segments.ts';
 import { tryStart } from '../startable.ts';
 import { HYPERCALL_ARGUMENTS, vmcallPage, xenHypercallName } from '../xen/hypercalls.ts';
 import { PVH_ADVICE, PVH_REACTIONS } from './reactions.ts';
@@ -59,8 +60,7 @@ function entryState(image: KernelImage, options: BootOptions): EntryState {
     { name: 'HVM special pages', start: SPECIAL_PAGES, size: SPECIAL_SIZE, kind: 'ram' },
   ];
   return {
-    protocol: pvh.name,
-    knobs: spellKnobs(pvh, knobs),
+    ...startedBy(pvh, knobs),
     ring: 0,
     ...cpuState(entry, start),
     paging: { mode: 'off', mappings: [] },
@@ -78,7 +78,6 @@ function entryState(image: KernelImage, options: BootOptions): EntryState {
       hypercallMsr: { index: HYPERCALL_MSR, page: vmcallPage() },
       cpuModel: knobs.cpu,
     },
-    ...(knobs.poison ? { poison: true } : {}),
   };
 }
 
@@ -176,9 +175,16 @@ function cpuState(entry: number, startInfo: number) {
     },
     ldtr: NULL_SEGMENT,
     tr: { selector: 0, descriptor: busyTss(0, TSS_LIMIT) },
-    gdtr: { base: 0, limit: 0 },
-    idtr: { base: 0, limit: 0 },
+    gdtr: NO_TABLE,
+    idtr: NO_TABLE,
     control: { cr0: CR0_PROTECTED, cr2: 0, cr3: 0, cr4: 0, efer: 0 },
+    promises: {
+      ...NOTHING_PROMISED,
+      tr: true,
+      eflags: FLAG_VM | FLAG_IF | FLAG_TF,
+      cr0: ALL_BITS,
+      cr4: ALL_BITS,
+    },
   };
 }
 

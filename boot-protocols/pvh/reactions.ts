@@ -102,6 +102,12 @@ export const PVH_ADVICE: AdviceTable = {
   rules: {},
   kinds: {
     hypercall: ['the run ends at the first hypercall; --until goes to an address before it'],
+    'segment-access': [
+      stop =>
+        stop.kind === 'segment-access' && (stop.register === 'fs' || stop.register === 'gs')
+          ? 'Xen starts a PVH guest with FS and GS null, and QEMU with flat ones: load them before the first %fs: or %gs: access'
+          : undefined,
+    ],
     'segment-load': ['a PVH guest starts without a GDT: lgdt of its own comes before the first segment load'],
     'memory-hole': [moreMemory("a larger --memory moves the end of the domain's memory")],
     'page-fault': ["paging is off at entry: the page tables are the kernel's own"],

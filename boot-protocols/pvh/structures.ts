@@ -7,12 +7,12 @@ import type { EntryStructure, MemoryRegion } from '../../emulator/entry-state.ts
 import { encodeCommandLine } from '../linux/boot-params.ts';
 import { ProtocolError } from '../protocol.ts';
 import { roundUp } from '../regions.ts';
-import { describeStructure, type StructureLayout, type Written } from '../structure.ts';
+import { type FilledStructure, fillStructure, type StructureLayout } from '../structure.ts';
 
 /** XEN_HVM_START_MAGIC_VALUE: "xEn3" with the 0x80 bit of the "E" set. */
-export const START_MAGIC = 0x336ec578;
+const START_MAGIC = 0x336ec578;
 /** The version with a memory map. */
-export const START_VERSION = 1;
+const START_VERSION = 1;
 
 /** XEN_HVM_MEMMAP_TYPE_*, the numbers of e820. */
 export const MEMMAP_RAM = 1;
@@ -66,7 +66,7 @@ const MEMMAP_ENTRY: StructureLayout = {
 /** HVMLOADER_MODULE_MAX_COUNT: Xen's builder leaves room for so many, and takes no more. */
 const XEN_MODULES = 2;
 /** HVMLOADER_MODULE_CMDLINE_SIZE: MAX_GUEST_CMDLINE of public/xen.h, its NUL included. */
-export const MODULE_CMDLINE_SIZE = 1024;
+const MODULE_CMDLINE_SIZE = 1024;
 /** ROUNDUP(size, 3) of the command line: whole groups of 8 bytes. */
 const CMDLINE_ALIGNMENT = 8;
 
@@ -121,33 +121,55 @@ export function buildStartInfo(request: {
   const moduleLinesAt = modlistAt + slots * MODLIST_ENTRY.size;
   const memmapAt = moduleLinesAt + slots * MODULE_CMDLINE_SIZE;
   const bytes = new Uint8Array(memmapAt + memmap.length * MEMMAP_ENTRY.size);
-  const view = new DataView(bytes.buffer);
-  const u32 = (at: number, value: number): void => view.setUint32(at, value, true);
-  const u64 = (at: number, value: number): void => view.setBigUint64(at, BigInt(value), true);
-
-  u32(0x00, START_MAGIC);
-  u32(0x04, START_VERSION);
-  u32(0x0c, modules.length);
-  u64(0x10, modules.length === 0 ? 0 : start + modlistAt);
-  u64(0x18, cmdline.length === 0 ? 0 : start + cmdlineAt);
-  u64(0x28, start + memmapAt);
-  u32(0x30, memmap.length);
   bytes.set(cmdline, cmdlineAt);
+  const structures: EntryStructure[] = [];
+  const put = (at: number, { bytes: contents, describe }: FilledStructure): void => {
+    bytes.set(contents, at);
+    structures.push(describe(start + at));
+  };
+  put(
+    0,
+    fillStructure(
+      START_INFO,
+      {
+        magic: { value: START_MAGIC, meaning: 'XEN_HVM_START_MAGIC_VALUE' },
+        version: { value: START_VERSION, meaning: 'with a memory map' },
+        // flags is of no meaning to a domU: SIF_* are for dom0. rsdp_paddr is 0: no ACPI tables are made here.
+        nr_modules: { value: modules.length },
+        ...(modules.length === 0
+          ? {}
+          : { modlist_paddr: { value: start + modlistAt, meaning: 'hvm_modlist_entry' } }),
+        ...(cmdline.length === 0
+          ? {}
+          : { cmdline_paddr: { value: start + cmdlineAt, meaning: 'the command line' } }),
+        memmap_paddr: { value: start + memmapAt, meaning: 'hvm_memmap_table_entry' },
+        memmap_entries: { value: memmap.length },
+      },
+      BUILDER,
+    ),
+  );
   for (const [index, module] of modules.entries()) {
-    const at = modlistAt + index * MODLIST_ENTRY.size;
-    u64(at, module.start);
-    u64(at + 0x08, module.size);
     const line = encodeModuleCommandLine(module);
-    if (!line) continue;
     const lineAt = moduleLinesAt + index * MODULE_CMDLINE_SIZE;
-    bytes.set(line, lineAt);
-    u64(at + 0x10, start + lineAt);
+    if (line) bytes.set(line, lineAt);
+    put(
+      modlistAt + index * MODLIST_ENTRY.size,
+      fillStructure(MODLIST_ENTRY, {
+        paddr: { value: module.start, meaning: module.name },
+        size: { value: module.size },
+        ...(line ? { cmdline_paddr: { value: start + lineAt } } : {}),
+      }),
+    );
   }
-  for (const [index, entry] of memmap.entries()) {
-    const at = memmapAt + index * MEMMAP_ENTRY.size;
-    u64(at, entry.start);
-    u64(at + 0x08, entry.size);
-    u32(at + 0x10, entry.type);
+  for (const [index, { start: addr, size, type, meaning }] of memmap.entries()) {
+    put(
+      memmapAt + index * MEMMAP_ENTRY.size,
+      fillStructure(MEMMAP_ENTRY, {
+        addr: { value: addr, meaning },
+        size: { value: size },
+        type: { value: type, meaning: type === MEMMAP_RAM ? 'RAM' : 'reserved' },
+      }),
+    );
   }
   return {
     region: {
@@ -158,40 +180,6 @@ export function buildStartInfo(request: {
       contents: bytes,
       defined: true,
     },
-    structures: [
-      describeStructure(START_INFO, start, startInfoFields(modules.length, cmdline.length)),
-      ...modules.map((module, index) =>
-        describeStructure(MODLIST_ENTRY, start + modlistAt + index * MODLIST_ENTRY.size, {
-          paddr: { by: 'loader', meaning: module.name },
-          size: { by: 'loader' },
-          ...(module.cmdline === undefined ? {} : { cmdline_paddr: { by: 'loader' } }),
-        }),
-      ),
-      ...memmap.map((entry, index) =>
-        describeStructure(MEMMAP_ENTRY, start + memmapAt + index * MEMMAP_ENTRY.size, {
-          addr: { by: 'loader', meaning: entry.meaning },
-          size: { by: 'loader' },
-          type: { by: 'loader', meaning: entry.type === MEMMAP_RAM ? 'RAM' : 'reserved' },
-        }),
-      ),
-    ],
-  };
-}
-
-/** flags is of no meaning to a domU: SIF_* are for dom0. rsdp_paddr is 0: no ACPI tables are made here. */
-function startInfoFields(modules: number, cmdline: number): Readonly<Record<string, Written>> {
-  const loader = (meaning?: string): Written => ({
-    by: 'loader',
-    citation: BUILDER,
-    ...(meaning === undefined ? {} : { meaning }),
-  });
-  return {
-    magic: loader('XEN_HVM_START_MAGIC_VALUE'),
-    version: loader('with a memory map'),
-    nr_modules: loader(),
-    ...(modules === 0 ? {} : { modlist_paddr: loader('hvm_modlist_entry') }),
-    ...(cmdline === 0 ? {} : { cmdline_paddr: loader('the command line') }),
-    memmap_paddr: loader('hvm_memmap_table_entry'),
-    memmap_entries: loader(),
+    structures,
   };
 }

@@ -5,26 +5,29 @@
  */
 import type { EntryState, MemoryBank, PageMapping } from '../../emulator/entry-state.ts';
 import { FLAG_RESERVED_1 } from '../../emulator/flags.ts';
-import { flatCode, flatData } from '../../emulator/segmentation.ts';
 import type { KernelImage } from '../../src/kernel-image/kernel-image.ts';
 import { advise } from '../advice.ts';
-import { type KnobbedProtocol, type Knobs, settleKnobs, spellKnobs } from '../knobs.ts';
+import { type KnobbedProtocol, type Knobs, settleKnobs, startedBy } from '../knobs.ts';
 import { placeImage } from '../linux/boot-data.ts';
 import { checkEntry, checkFits } from '../linux/placement.ts';
 import { loaderMemory } from '../loader-memory.ts';
 import { pc } from '../pc/protocol.ts';
+import { UNKNOWN_ENVIRONMENT } from '../promises.ts';
 import { type BootOptions, ProtocolError } from '../protocol.ts';
 import { react } from '../reactions.ts';
 import { arrangeRegions, mapIdentity } from '../regions.ts';
 import { CR0_PROTECTED, entryControl, entryRegisters } from '../registers.ts';
-import { encodeGdt, flatSegments, NULL_SEGMENT } from '../segments.ts';
+import {
+  BOOT_CS_INDEX,
+  BOOT_DS_INDEX,
+  BOOT_GDT_ENTRIES,
+  bootGdt,
+  flatSegments,
+  gdtr,
+  NO_SYSTEM_TABLES,
+} from '../segments.ts';
 import { tryStart } from '../startable.ts';
 import { STARTUP_PARAVIRT_ADVICE, STARTUP_PARAVIRT_REACTIONS } from './reactions.ts';
-
-/** Flat segments at the indices of __BOOT_CS and __BOOT_DS: no hypervisor of that time is described any closer. */
-const BOOT_CS_INDEX = 2;
-const BOOT_DS_INDEX = 3;
-const GDT_ENTRIES = 4;
 
 /** The 3G/1G split: startup_paravirt takes its stack by its link address (head.S of 2.6.20). */
 const PAGE_OFFSET = 0xc0000000;
@@ -37,7 +40,7 @@ const isNative = ({ ring, paging }: Knobs): boolean => ring === 0 && paging === 
 function entryState(image: KernelImage, options: BootOptions): EntryState {
   const knobs = settleKnobs(startupParavirt, options, image);
   const entry = isNative(knobs) ? nativeState(image, knobs, options) : hypervisorState(image, knobs);
-  return { ...entry, protocol: startupParavirt.name, knobs: spellKnobs(startupParavirt, knobs) };
+  return { ...entry, ...startedBy(startupParavirt, knobs) };
 }
 
 /** A PC boot loader's state. */
@@ -47,7 +50,10 @@ function nativeState(image: KernelImage, knobs: Knobs, options: BootOptions): En
 }
 
 /** No boot_params: what a hypervisor has to say is in registers that only its own probe function knows how to read. */
-function hypervisorState(image: KernelImage, knobs: Knobs): Omit<EntryState, 'protocol' | 'knobs'> {
+function hypervisorState(
+  image: KernelImage,
+  knobs: Knobs,
+): Omit<EntryState, 'protocol' | 'knobs' | 'poison'> {
   checkNoBootData(knobs);
   const { ring, paging, memory } = knobs;
   const placed = placeImage(image, knobs);
@@ -58,9 +64,7 @@ function hypervisorState(image: KernelImage, knobs: Knobs): Omit<EntryState, 'pr
     owner: 'hypervisor',
     mode: paging,
     mappings: [...mapIdentity([ram]), ...atPageOffset(memory)],
-    ...(knobs.gdt === 'flat'
-      ? { gdt: encodeGdt(GDT_ENTRIES, { [BOOT_CS_INDEX]: flatCode(ring), [BOOT_DS_INDEX]: flatData(ring) }) }
-      : {}),
+    ...(knobs.gdt === 'flat' ? { gdt: bootGdt(ring) } : {}),
   });
   const banks = [ram, ...own.banks];
   return {
@@ -69,17 +73,15 @@ function hypervisorState(image: KernelImage, knobs: Knobs): Omit<EntryState, 'pr
     eip: placed.entry,
     eflags: FLAG_RESERVED_1,
     segments: flatSegments(ring, BOOT_CS_INDEX, BOOT_DS_INDEX, { value: 'data', promised: false }),
-    ldtr: NULL_SEGMENT,
-    tr: NULL_SEGMENT,
-    gdtr: knobs.gdt === 'flat' ? { base: own.gdtBase, limit: GDT_ENTRIES * 8 - 1 } : { base: 0, limit: 0 },
-    idtr: { base: 0, limit: 0 },
+    ...NO_SYSTEM_TABLES,
+    gdtr: gdtr(knobs.gdt, own.gdtBase, BOOT_GDT_ENTRIES),
     control: entryControl(CR0_PROTECTED, paging, own.cr3),
+    promises: UNKNOWN_ENVIRONMENT,
     paging: own.paging,
     banks,
     regions: arrangeRegions([...placed.regions, ...own.regions], banks),
     structures: [],
     platform: { hypervisor: 'generic', hypercallVectors: [], cpuModel: knobs.cpu },
-    ...(knobs.poison ? { poison: true } : {}),
   };
 }
 

@@ -41,10 +41,6 @@ export const STARTUP_PARAVIRT_REACTIONS: ReactionTable = {
   kinds: {
     ...PC_REACTIONS.kinds,
     'invalid-opcode': invalidOpcode,
-    halt: {
-      outcome: 'nothing',
-      sentence: 'The CPU waits for an interrupt; no device here raises one.',
-    },
     shutdown: { outcome: 'kills', sentence: 'The CPU stops until NMI, INIT or reset.' },
   },
   otherwise: trapped,

@@ -5,7 +5,7 @@
 import type { EntryState } from '../../emulator/entry-state.ts';
 import type { KernelImage } from '../../src/kernel-image/kernel-image.ts';
 import { advise } from '../advice.ts';
-import { type KnobbedProtocol, settleKnobs, spellKnobs } from '../knobs.ts';
+import { type KnobbedProtocol, settleKnobs, startedBy } from '../knobs.ts';
 import { pc } from '../pc/protocol.ts';
 import type { BootOptions } from '../protocol.ts';
 import { react } from '../reactions.ts';
@@ -19,8 +19,7 @@ function entryState(image: KernelImage, options: BootOptions): EntryState {
   const native = pc.entryState(image, { ...options, cpu: knobs.cpu });
   return {
     ...native,
-    protocol: vmi.name,
-    knobs: spellKnobs(vmi, knobs),
+    ...startedBy(vmi, knobs),
     regions: withVmiRom(native.regions),
     structures: [...native.structures, ...romStructures()],
     platform: { ...native.platform, serviceEntries: SERVICE_ENTRIES },

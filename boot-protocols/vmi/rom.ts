@@ -4,17 +4,15 @@
  * not known here: what the header leaves open is a choice, and the page says which.
  */
 import type { EntryStructure, MemoryRegion, ServiceEntry } from '../../emulator/entry-state.ts';
-import { describeStructure, type Written } from '../structure.ts';
+import { type Filled, type FilledStructure, fillStructure, type LayoutField } from '../structure.ts';
 import { GET_RELOC, VMI_INIT } from './calls.ts';
 
-/** The kernel looks here, in steps of 2 KiB (vmi_32.c, probe_vmi_rom). */
-export const PROBE_START = 0xc0000;
-export const PROBE_END = 0xe0000;
-export const PROBE_STEP = 2048;
-
-/** The first place behind a VGA BIOS of 32 KiB, where a PC has the ROMs of its other cards. */
-export const ROM_BASE = 0xc8000;
-export const ROM_SIZE = 2048;
+/**
+ * The first place behind a VGA BIOS of 32 KiB, where a PC has the ROMs of its other cards. The kernel looks from 0xc0000 to
+ * 0xe0000, in steps of 2 KiB (vmi_32.c, probe_vmi_rom).
+ */
+const ROM_BASE = 0xc8000;
+const ROM_SIZE = 2048;
 
 /** Unit of the lengths in ROM and PCI header. */
 const CHUNK = 512;
@@ -34,7 +32,7 @@ const ENTRY_SIZE = 8;
 /** No PC uses it; where it stands decides. */
 const SERVICE_VECTOR = 0xf0;
 /** int $0xf0; ret; int3 … */
-const ENTRY_CODE = [0xcd, SERVICE_VECTOR, 0xc3, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc];
+const ENTRY_CODE = Uint8Array.of(0xcd, SERVICE_VECTOR, 0xc3, 0xcc, 0xcc, 0xcc, 0xcc, 0xcc);
 /** lret: nothing is to be done when the BIOS starts the ROM. */
 const BIOS_ENTRY_CODE = 0xcb;
 
@@ -46,10 +44,35 @@ const PNP_SIZE = 0x20;
 const PNP_UNIT = 16;
 const PNP_CHECKSUM = 9;
 
-/** A field with its value; without one it is code. */
-type Row = readonly [name: string, offset: number, size: number, value: number | undefined, meaning?: string];
+const CITATION = 'Linux 2.6.24 include/asm-x86/vmi.h';
 
-const VROM_HEADER: readonly Row[] = [
+/** A field with its value; code in bytes. */
+type Row = readonly [
+  name: string,
+  offset: number,
+  size: number,
+  value: number | Uint8Array,
+  meaning?: string,
+];
+
+/** A header of the ROM from a table that is layout and values in one: no other ROM is known. */
+function header(name: string, size: number, rows: readonly Row[]): FilledStructure {
+  const fields = rows.map(
+    ([field, offset, bytes, value]): LayoutField => ({
+      name: field,
+      offset,
+      size: bytes,
+      as: typeof value === 'number' ? 'number' : 'bytes',
+    }),
+  );
+  const values = rows.map(([field, , , value, meaning]): readonly [string, Filled] => [
+    field,
+    { value, ...(meaning === undefined ? {} : { meaning }) },
+  ]);
+  return fillStructure({ name, size, citation: CITATION, fields }, Object.fromEntries(values), CITATION);
+}
+
+const VROM_HEADER = header('vrom_header', ENTRIES + 2 * ENTRY_SIZE, [
   ['rom_signature', 0x00, 2, 0xaa55, 'an option ROM'],
   ['rom_length', 0x02, 1, ROM_SIZE / CHUNK, `${ROM_SIZE} bytes`],
   ['rom_entry', 0x03, 4, BIOS_ENTRY_CODE, '16-bit code: lret'],
@@ -61,13 +84,27 @@ const VROM_HEADER: readonly Row[] = [
   ['license_offs', 0x16, 2, LICENSE, 'GPL v2'],
   ['pci_header_offs', 0x18, 2, PCI_HEADER],
   ['pnp_header_offs', 0x1a, 2, PNP_HEADER],
-];
+  [
+    'vmi_init',
+    ENTRIES + VMI_INIT * ENTRY_SIZE,
+    ENTRY_SIZE,
+    ENTRY_CODE,
+    'call: takes nothing, returns 0 in EAX',
+  ],
+  [
+    'get_reloc',
+    ENTRIES + GET_RELOC * ENTRY_SIZE,
+    ENTRY_SIZE,
+    ENTRY_CODE,
+    'call: EAX is a number, EDX:EAX the relocation',
+  ],
+]);
 
 /** "PCIR", "$PnP" as little-endian numbers. */
 const PCIR = 0x52494350;
 const PNP = 0x506e5024;
 
-const PCI_ROWS: readonly Row[] = [
+const PCI = header('pci_header', PCI_SIZE, [
   ['sig', 0x00, 4, PCIR, 'PCIR'],
   ['vendorID', 0x04, 2, 0x15ad, 'VMware'],
   ['deviceID', 0x06, 2, 0x0801, 'VMI'],
@@ -83,9 +120,9 @@ const PCI_ROWS: readonly Row[] = [
   ['rom_version_maj', 0x13, 1, 1],
   ['codetype', 0x14, 1, 0, 'x86'],
   ['lastRom', 0x15, 1, 0x80, 'the last image'],
-];
+]);
 
-const PNP_ROWS: readonly Row[] = [
+const PLUG_AND_PLAY = header('pnp_header', PNP_SIZE, [
   ['sig', 0x00, 4, PNP, '$PnP'],
   ['rev', 0x04, 1, 1],
   ['size', 0x05, 1, PNP_SIZE / PNP_UNIT, `${PNP_SIZE} bytes`],
@@ -95,27 +132,29 @@ const PNP_ROWS: readonly Row[] = [
   ['devID', 0x0a, 4, 0],
   ['manufacturer_offset', 0x0e, 2, MANUFACTURER, 'startup32'],
   ['product_offset', 0x10, 2, PRODUCT, 'VMI option ROM'],
-];
+]);
 
 const sum = (bytes: Uint8Array): number => bytes.reduce((total, byte) => total + byte, 0);
 
 /** The byte that makes a sum of bytes end in 0. */
 const complement = (bytes: Uint8Array): number => -sum(bytes) & 0xff;
 
+/** The ROM's headers, in the order in which a kernel finds them. */
+const HEADERS: readonly (readonly [offset: number, header: FilledStructure])[] = [
+  [HEADER, VROM_HEADER],
+  [PCI_HEADER, PCI],
+  [PNP_HEADER, PLUG_AND_PLAY],
+];
+
+export const romStructures = (): readonly EntryStructure[] =>
+  HEADERS.map(([offset, { describe }]) => describe(ROM_BASE + offset));
+
 /** The ROM's bytes. */
-export function vmiRom(): Uint8Array {
+function vmiRom(): Uint8Array {
   const rom = new Uint8Array(ROM_SIZE);
-  const fill = (base: number, rows: readonly Row[]): void => {
-    for (const [, offset, size, value = 0] of rows) {
-      for (let index = 0; index < size; index++) rom[base + offset + index] = value >>> (8 * index);
-    }
-  };
   const text = (offset: number, value: string): void => rom.set(new TextEncoder().encode(value), offset);
-  fill(HEADER, VROM_HEADER);
-  for (const slot of [VMI_INIT, GET_RELOC]) rom.set(ENTRY_CODE, ENTRIES + slot * ENTRY_SIZE);
-  fill(PCI_HEADER, PCI_ROWS);
-  fill(PNP_HEADER, PNP_ROWS);
-  rom[PNP_HEADER + PNP_CHECKSUM] = complement(rom.subarray(PNP_HEADER, PNP_HEADER + PNP_SIZE));
+  for (const [offset, { bytes }] of HEADERS) rom.set(bytes, offset);
+  rom[PNP_HEADER + PNP_CHECKSUM] = complement(PLUG_AND_PLAY.bytes);
   text(LICENSE, 'GPL v2');
   text(MANUFACTURER, 'startup32');
   text(PRODUCT, 'VMI option ROM');
@@ -123,7 +162,7 @@ export function vmiRom(): Uint8Array {
   return rom;
 }
 
-export const ROM_NAME = 'VMI option ROM';
+const ROM_NAME = 'VMI option ROM';
 
 /**
  * Puts the ROM into one that is there already.
@@ -161,43 +200,4 @@ export function withVmiRom(regions: readonly MemoryRegion[]): readonly MemoryReg
 export const SERVICE_ENTRIES: readonly ServiceEntry[] = [
   { address: ROM_BASE + ENTRIES + VMI_INIT * ENTRY_SIZE, number: VMI_INIT, arguments: [] },
   { address: ROM_BASE + ENTRIES + GET_RELOC * ENTRY_SIZE, number: GET_RELOC, arguments: ['eax'] },
-];
-
-const CITATION = 'Linux 2.6.24 include/asm-x86/vmi.h';
-
-function describe(
-  name: string,
-  offset: number,
-  size: number,
-  rows: readonly Row[],
-  more: readonly Row[] = [],
-) {
-  const all = [...rows, ...more];
-  const written: Record<string, Written> = {};
-  for (const [field, , , , meaning] of all) {
-    written[field] = { by: 'loader', citation: CITATION, ...(meaning === undefined ? {} : { meaning }) };
-  }
-  const fields = all.map(([field, at, bytes, value]) => ({
-    name: field,
-    offset: at,
-    size: bytes,
-    ...(value === undefined ? { as: 'bytes' as const } : {}),
-  }));
-  return describeStructure({ name, size, citation: CITATION, fields }, ROM_BASE + offset, written);
-}
-
-/** The ROM's headers, in the order in which a kernel finds them. */
-export const romStructures = (): readonly EntryStructure[] => [
-  describe('vrom_header', HEADER, ENTRIES + 2 * ENTRY_SIZE, VROM_HEADER, [
-    ['vmi_init', ENTRIES, ENTRY_SIZE, undefined, 'call: takes nothing, returns 0 in EAX'],
-    [
-      'get_reloc',
-      ENTRIES + ENTRY_SIZE,
-      ENTRY_SIZE,
-      undefined,
-      'call: EAX is a number, EDX:EAX the relocation',
-    ],
-  ]),
-  describe('pci_header', PCI_HEADER, PCI_SIZE, PCI_ROWS),
-  describe('pnp_header', PNP_HEADER, PNP_SIZE, PNP_ROWS),
 ];

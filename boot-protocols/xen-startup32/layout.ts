@@ -3,13 +3,14 @@
  * hole where a Xen with that kind of paging has it.
  */
 import type { PageMapping, PagingMode } from '../../emulator/entry-state.ts';
-import { planPageTables } from '../../emulator/page-tables.ts';
+import { placePageTables, planPageTables } from '../../emulator/page-tables.ts';
 import { PAGE_SIZE } from '../../emulator/paging.ts';
 import { ProtocolError } from '../protocol.ts';
 import { endOf, findLow, type Range, roundUp } from '../regions.ts';
 import { M2P, M2P_END } from '../xen/builder.ts';
 import { mapping } from '../xen/layout.ts';
 import { GDT_SIZE } from '../xen/segments.ts';
+import { joinPages } from '../xen/tables.ts';
 
 export interface Hole {
   /** The machine-to-phys table. */
@@ -84,3 +85,23 @@ export function mappings(
 /** Pages of tables that are the domain's: all but the last level of Xen's own part. */
 export const domainTables = (mode: Exclude<PagingMode, 'off'>, all: readonly PageMapping[], { m2p }: Hole) =>
   planPageTables(mode, all).filter(page => page.level !== 'PT' || page.linear < m2p);
+
+/**
+ * @param count how many of the tables are the domain's
+ * @param at where those go
+ * @param xenAt where Xen's go
+ */
+export function placeTables(
+  mode: PagingMode,
+  mapped: readonly PageMapping[],
+  count: number,
+  at: number,
+  xenAt: number,
+): { readonly cr3: number; readonly domain: Uint8Array; readonly xen: Uint8Array } {
+  if (mode === 'off') return { cr3: 0, domain: new Uint8Array(0), xen: new Uint8Array(0) };
+  const { cr3, pages } = placePageTables(mode, mapped, (_, index) =>
+    index < count ? at + index * PAGE_SIZE : xenAt + (index - count) * PAGE_SIZE,
+  );
+  const contents = pages.map(page => page.contents);
+  return { cr3, domain: joinPages(contents.slice(0, count)), xen: joinPages(contents.slice(count)) };
+}

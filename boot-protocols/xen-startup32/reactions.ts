@@ -1,6 +1,6 @@
 /** What Xen makes of a Stop of a kernel that it has entered at startup_32: what it makes of any paravirtual guest's. */
 import type { Stop } from '../../emulator/stop.ts';
-import { type AdviceTable, KEEP_SEGMENTS } from '../advice.ts';
+import { type AdviceTable, KEEP_SEGMENTS, noSubarchTable } from '../advice.ts';
 import type { ReactionTable } from '../reactions.ts';
 import { XEN_ADVICE, XEN_REACTIONS } from '../xen/reactions.ts';
 
@@ -33,6 +33,7 @@ export const STARTUP32_ADVICE: AdviceTable = {
   kinds: {
     ...XEN_ADVICE.kinds,
     'segment-load': [KEEP_SEGMENTS, ...(XEN_ADVICE.kinds['segment-load'] ?? [])],
+    'privileged-instruction': [(_stop, image) => noSubarchTable(image)],
     'invalid-opcode': [
       (stop, _image, entry) => (isUd2(stop) && entry?.knobs.subarch === '2' ? XEN_ENTRY : undefined),
     ],

@@ -16,9 +16,6 @@ export interface DomainBuilder {
 // Xen's own part of the address space (PAE): arch-x86/xen-x86_32.h
 export const M2P = 0xf5800000;
 export const M2P_END = 0xf6800000;
-/** Above the M2P: where a Xen here keeps what it has outside the domain. Not part of the ABI. */
-export const XEN_MEMORY = M2P_END;
-
 /** The files that say what a builder does, by what it builds. */
 export const BUILDER_SOURCE = {
   domU: { 32: 'Xen 4.2 tools/libxc/xc_dom_x86.c', 64: 'Xen 4.14 tools/libxc/xc_dom_x86.c' },

@@ -1,7 +1,7 @@
 /** The feature string of a guest: elf_xen_parse_features of Xen 4.14 xen/common/libelf/libelf-dominfo.c. */
 
 /** Bits by name: xen/include/public/features.h; the names that elf_xen_feature_names has. */
-export const XEN_FEATURES = {
+const XEN_FEATURES = {
   writable_page_tables: 0,
   writable_descriptor_tables: 1,
   auto_translated_physmap: 2,

@@ -1,12 +1,26 @@
 /** Xen's hypercalls and the hypercall page: Xen 4.14 xen/include/public/xen.h, xen/arch/x86/pv/hypercall.c. */
+import type { Platform } from '../../emulator/entry-state.ts';
+import type { XenHost } from '../protocol.ts';
 
 /** The gate that ring 1 may use (TRAP_INSTR of arch-x86/xen-x86_32.h). */
-export const HYPERCALL_VECTOR = 0x82;
+const HYPERCALL_VECTOR = 0x82;
 /** The number is in EAX, and so is the result. */
 export const HYPERCALL_ARGUMENTS = ['ebx', 'ecx', 'edx', 'esi', 'edi', 'ebp'] as const;
-export const HYPERCALL_IRET = 23;
-export const HYPERCALL_ENTRY_SIZE = 32;
+const HYPERCALL_IRET = 23;
+const HYPERCALL_ENTRY_SIZE = 32;
 const HYPERCALL_PAGE_SIZE = 4096;
+
+/** #BP and #OF: their gates in Xen's IDT have DPL 3 (Xen 4.14 xen/arch/x86/traps.c). */
+const OPEN_VECTORS = [3, 4];
+
+/** What a paravirtual guest of Xen finds around it. */
+export const xenPlatform = (cpuModel: string): Platform => ({
+  hypervisor: 'xen',
+  hypercallVectors: [HYPERCALL_VECTOR],
+  openVectors: OPEN_VECTORS,
+  hypercallArguments: HYPERCALL_ARGUMENTS,
+  cpuModel,
+});
 
 const HYPERCALLS: Readonly<Record<number, string>> = {
   0: 'set_trap_table',
@@ -62,6 +76,19 @@ const HYPERCALLS: Readonly<Record<number, string>> = {
 };
 
 export const xenHypercallName = (number: number): string | undefined => HYPERCALLS[number];
+
+/** The last number of Xen 4.2 but for arch_0 (xen/arch/x86/x86_32/entry.S, hypercall_table): tmem_op. */
+const LAST_OF_4_2 = 38;
+const ARCH_0 = 48;
+/** Of the numbers for an architecture x86 has machine checks, and in Xen 4.14 paging_domctl_cont. */
+const ARCH_1 = 49;
+
+/** Whether a Xen does anything at a hypercall: the 4.2 series where it is a 32-bit program, else 4.14. */
+export function hasHypercall(number: number, host: XenHost): boolean {
+  if (HYPERCALLS[number] === undefined) return false;
+  if (number >= ARCH_0) return number <= (host === 32 ? ARCH_0 : ARCH_1);
+  return host === 64 || number <= LAST_OF_4_2;
+}
 
 const INT3 = 0xcc;
 const VMCALL = [0x0f, 0x01, 0xc1];

@@ -2,13 +2,14 @@
  * What Xen makes of a Stop. Xen 4.14 xen/arch/x86/pv/emul-priv-op.c, pv/emul-inv-op.c, pv/traps.c, pv/hypercall.c,
  * traps.c, mm.c.
  */
+import type { EntryState } from '../../emulator/entry-state.ts';
 import type { Stop } from '../../emulator/stop.ts';
 import { type AdviceTable, moreMemory } from '../advice.ts';
 import { hostAnswer } from '../hosts/index.ts';
 import { TRAP_TABLE } from '../hosts/xen/rules.ts';
-import type { Reaction } from '../protocol.ts';
+import type { Reaction, XenHost } from '../protocol.ts';
 import { isVmCall, type ReactionTable, reactionOf, reflectedBy, rulesOf } from '../reactions.ts';
-import { xenHypercallName } from './hypercalls.ts';
+import { hasHypercall, xenHypercallName } from './hypercalls.ts';
 
 const TRAPS = 'Xen 4.14 xen/arch/x86/pv/traps.c';
 
@@ -17,15 +18,25 @@ const reflected = reflectedBy('xen');
 const invalidOpcode = (stop: Stop): Reaction =>
   isVmCall(stop) ? reactionOf(hostAnswer('xen', 'vmcall')) : reflected(stop);
 
-function hypercall(stop: Stop): Reaction {
+const HYPERCALL_TABLE: Readonly<Record<XenHost, string>> = {
+  32: 'Xen 4.2 xen/arch/x86/x86_32/entry.S, hypercall_table',
+  64: 'Xen 4.14 xen/arch/x86/pv/hypercall.c',
+};
+
+/** xen-supervisor has no knob for it: its Xen is a 32-bit one. */
+const hostOf = (entry: EntryState | undefined): XenHost =>
+  entry?.knobs['xen-host'] === '32' || entry?.protocol === 'xen-supervisor' ? 32 : 64;
+
+function hypercall(stop: Stop, entry?: EntryState): Reaction {
   if (stop.kind !== 'hypercall') return reflected(stop);
-  const name = xenHypercallName(stop.number);
+  const host = hostOf(entry);
+  const name = xenHypercallName(stop.number) ?? String(stop.number);
   return {
     outcome: 'handles',
-    sentence: name
+    sentence: hasHypercall(stop.number, host)
       ? `Xen handles hypercall ${name}.`
-      : `Xen has no hypercall ${stop.number} and returns -ENOSYS (-38).`,
-    citation: 'Xen 4.14 xen/arch/x86/pv/hypercall.c',
+      : `Xen has no hypercall ${name} and returns -ENOSYS (-38).`,
+    citation: HYPERCALL_TABLE[host],
   };
 }
 

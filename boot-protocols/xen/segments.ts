@@ -25,6 +25,7 @@ const XEN_COMPAT_CS_INDEX = 7175;
 export const XEN_CS = XEN_CS_INDEX << 3;
 /** 14 pages for the guest's own descriptors, then one of Xen's (FIRST_RESERVED_GDT_ENTRY 7168). */
 export const GDT_SIZE = 15 * PAGE_SIZE;
+export const GDT_ENTRIES = GDT_SIZE / DESCRIPTOR_SIZE;
 
 /**
  * A guest's flat segments, as its host has them: gdt_table of Xen 4.2 xen/arch/x86/boot/x86_32.S ends them where the M2P
@@ -37,7 +38,7 @@ const guest = (descriptor: Descriptor, host: XenHost, end: number): Descriptor =
 
 export function xenGdt(host: XenHost, ring: Ring, end: number): Uint8Array {
   const longCode = { ...flatCode(0), long: true, big: false };
-  return encodeGdt(GDT_SIZE / DESCRIPTOR_SIZE, {
+  return encodeGdt(GDT_ENTRIES, {
     [XEN_CS_INDEX]: host === 64 ? longCode : flatCode(0),
     [XEN_DS_INDEX]: flatData(0),
     [RING1_CS_INDEX]: guest(flatCode(ring), host, end),

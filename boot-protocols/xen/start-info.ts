@@ -2,11 +2,9 @@
 import { PAGE_SIZE } from '../../emulator/paging.ts';
 import type { XenHost } from '../protocol.ts';
 import { hex, type Range } from '../regions.ts';
+import { type Filled, type FilledStructure, fillStructure } from '../structure.ts';
 import { BUILDER_SOURCE, type DomainBuilder } from './builder.ts';
 import {
-  type Filled,
-  type FilledStructure,
-  fillStructure,
   GUEST_TYPE,
   SIF_INITDOMAIN,
   SIF_MOD_START_PFN,
@@ -45,7 +43,7 @@ export interface StartInfoFacts {
 
 const pfnOf = (address: number): number => address / PAGE_SIZE;
 
-export function startInfoFlags({ domain, host }: DomainBuilder, initrdPfn: number | undefined): number {
+function startInfoFlags({ domain, host }: DomainBuilder, initrdPfn: number | undefined): number {
   const moduleByPfn = initrdPfn === undefined ? 0 : SIF_MOD_START_PFN;
   if (domain === 'dom0') return SIF_PRIVILEGED | SIF_INITDOMAIN | moduleByPfn;
   return (host === 64 ? SIF_VIRT_P2M_4TOOLS : 0) | moduleByPfn;

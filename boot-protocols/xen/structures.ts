@@ -1,7 +1,6 @@
 /** Structures of the 32-bit Xen ABI in bytes: Xen 4.14 xen/include/public/xen.h and arch-x86/xen-x86_32.h. */
-import type { EntryStructure } from '../../emulator/entry-state.ts';
 import type { XenHost } from '../protocol.ts';
-import { describeStructure, type LayoutField, type StructureLayout, type Written } from '../structure.ts';
+import { type FilledStructure, fillStructure, type LayoutField, type StructureLayout } from '../structure.ts';
 import type { DomainKind } from './builder.ts';
 
 const XEN_H = 'Xen 4.14 xen/include/public/xen.h';
@@ -89,7 +88,7 @@ const VCPU_INFO_SIZE = 0x40;
 const EVTCHN_UPCALL_MASK = 1;
 
 /** struct shared_info, 32-bit layout. */
-export const SHARED_INFO: StructureLayout = {
+const SHARED_INFO: StructureLayout = {
   name: 'shared_info',
   size: 0x928,
   citation: `${XEN_H}; arch-x86/xen.h`,
@@ -114,40 +113,6 @@ export const SHARED_INFO: StructureLayout = {
     word('arch.wc_sec_hi', 0x924),
   ],
 };
-
-/** A field that a builder writes: its value, or its text. */
-export interface Filled extends Omit<Written, 'by'> {
-  readonly value: number | Uint8Array | string;
-}
-
-/** A structure's bytes, and who wrote what. */
-export interface FilledStructure {
-  readonly bytes: Uint8Array;
-  describe(address: number): EntryStructure;
-}
-
-/** @throws {RangeError} for a name that the layout does not have */
-export function fillStructure(
-  layout: StructureLayout,
-  fields: Readonly<Record<string, Filled>>,
-  citation: string,
-): FilledStructure {
-  const bytes = new Uint8Array(layout.size);
-  const view = new DataView(bytes.buffer);
-  const written: Record<string, Written> = {};
-  for (const [name, { value, ...words }] of Object.entries(fields)) {
-    const field = layout.fields.find(each => each.name === name);
-    if (!field) throw new RangeError(`${layout.name} has no field ${name}`);
-    const { offset, size } = field;
-    if (typeof value === 'string') bytes.set(new TextEncoder().encode(value).subarray(0, size), offset);
-    else if (typeof value !== 'number') bytes.set(value.subarray(0, size), offset);
-    else if (size === 1) view.setUint8(offset, value);
-    else if (size === 2) view.setUint16(offset, value, true);
-    else view.setUint32(offset, value, true);
-    written[name] = { by: 'loader', citation, ...words };
-  }
-  return { bytes, describe: address => describeStructure(layout, address, written) };
-}
 
 export const spellFlags = (flags: number): string =>
   FLAG_NAMES.filter(([bit]) => (flags & bit) !== 0)

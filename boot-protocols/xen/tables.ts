@@ -13,7 +13,7 @@ export interface DomainTable {
   readonly linear: number;
 }
 
-export interface PlacedTable extends DomainTable {
+interface PlacedTable extends DomainTable {
   /** Machine address. */
   readonly machine: number;
 }
@@ -30,6 +30,10 @@ const LAST_SLOT = 3;
  */
 const L2_FLAGS = PTE_PRESENT | PTE_WRITABLE | PTE_USER | PTE_ACCESSED | PTE_DIRTY;
 const L3_FLAGS = PTE_PRESENT;
+
+/** L1_PROT of libxc and of construct_dom0 for a 32-bit domain. */
+const leafFlags = (page: PageMapping): number =>
+  PTE_PRESENT | (page.writable ? PTE_WRITABLE : 0) | (page.user ? PTE_USER : 0) | PTE_ACCESSED;
 
 const floor = (linear: number, span: number): number => linear - (linear % span);
 const slotOf = (linear: number): number => Math.floor(linear / L3_ENTRY_SPAN);
@@ -64,8 +68,36 @@ export function domainTables(
   return [top, ...taken, ...all.filter(slot => slot < first || slot > last).map(l2)];
 }
 
+/**
+ * The domain's tables where the layout has room for them, Xen's L1 tables in Xen's memory.
+ *
+ * @param own the domain's
+ * @param at machine address of the first of them
+ * @param xenAt machine address of the first of Xen's
+ */
+export function placeTables(
+  own: readonly DomainTable[],
+  at: number,
+  xenAt: number,
+  mappings: readonly PageMapping[],
+): { readonly cr3: number; readonly domain: Uint8Array; readonly xen: Uint8Array } {
+  const placed = [
+    ...own.map((table, index) => ({ ...table, machine: at + index * PAGE_SIZE })),
+    ...xenTables(mappings).map((table, index) => ({ ...table, machine: xenAt + index * PAGE_SIZE })),
+  ];
+  const pages = fillTables(placed, mappings);
+  return { cr3: at, domain: joinPages(pages.slice(0, own.length)), xen: joinPages(pages.slice(own.length)) };
+}
+
+/** Pages one after the other. */
+export function joinPages(pages: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(pages.length * PAGE_SIZE);
+  for (const [index, page] of pages.entries()) bytes.set(page, index * PAGE_SIZE);
+  return bytes;
+}
+
 /** L1 tables that map Xen's own part of the address space are Xen's; every other table is the domain's. */
-export function xenTables(mappings: readonly PageMapping[]): readonly DomainTable[] {
+function xenTables(mappings: readonly PageMapping[]): readonly DomainTable[] {
   const starts = new Set<number>();
   for (const { linear, size } of mappings) {
     for (let at = floor(linear, L2_ENTRY_SPAN); at < linear + size; at += L2_ENTRY_SPAN)
@@ -74,12 +106,8 @@ export function xenTables(mappings: readonly PageMapping[]): readonly DomainTabl
   return [...starts].sort((a, b) => a - b).map((linear): DomainTable => ({ level: 'L1', linear }));
 }
 
-/** @returns the bytes of the pages, each at its place in one run */
-export function fillTables(
-  tables: readonly PlacedTable[],
-  mappings: readonly PageMapping[],
-  leaf: (mapping: PageMapping) => number,
-): readonly Uint8Array[] {
+/** @returns the bytes of the pages, in the order of `tables` */
+function fillTables(tables: readonly PlacedTable[], mappings: readonly PageMapping[]): readonly Uint8Array[] {
   const pages = tables.map(table => {
     const bytes = new Uint8Array(PAGE_SIZE);
     return { ...table, bytes, view: new DataView(bytes.buffer) };
@@ -97,7 +125,7 @@ export function fillTables(
     parent.setUint32(index * ENTRY_SIZE, (machine | flags) >>> 0, true);
   }
   for (const mapping of mappings) {
-    const flags = leaf(mapping);
+    const flags = leafFlags(mapping);
     let view: DataView | undefined;
     for (let offset = 0; offset < mapping.size; offset += PAGE_SIZE) {
       const linear = mapping.linear + offset;

@@ -10,11 +10,7 @@ const SMALLEST_GDT_LIMIT = 15;
 type Found = Pick<SegmentOperand, 'descriptor' | 'noDescriptor'>;
 
 /** What a selector names in the tables as they are, or why it names nothing. */
-export function describeSelector(
-  s: Situation,
-  register: SegmentOperand['register'],
-  selector: number,
-): Found {
+function describeSelector(s: Situation, register: SegmentOperand['register'], selector: number): Found {
   const none = (noDescriptor: NoDescriptor): Found => ({ noDescriptor });
   if (isNullSelector(selector)) return none('null');
   const system = register === 'ldtr' || register === 'tr';

@@ -1,7 +1,7 @@
 /** CPUID, RDTSC, random numbers and MSRs: answered here, from the CPU model and virtual time, the same everywhere. */
 
 import type { Sensitivity } from '../decode/sensitivity.ts';
-import { FLAG_AF, FLAG_CF, FLAG_OF, FLAG_PF, FLAG_SF, FLAG_ZF } from '../flags.ts';
+import { ARITHMETIC_FLAGS, FLAG_CF } from '../flags.ts';
 import { MSR_EFER, MSR_TSC, MSR_TSC_AUX } from '../msrs.ts';
 import { findRule } from '../privilege/index.ts';
 import { isReservedEfer } from './efer.ts';
@@ -26,8 +26,6 @@ const PERFORMANCE_COUNTERS = 2;
 const low = (value: bigint): number => Number(value & 0xffffffffn);
 const high = (value: bigint): number => Number((value >> 32n) & 0xffffffffn);
 
-const ARITHMETIC = FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF;
-
 /** The rule that keeps `id` to ring 0 says whether it faults here. */
 function guarded(s: Situation, id: string, answer: () => Verdict): Verdict {
   return findRule(id)?.applies(s.state)
@@ -44,7 +42,7 @@ function random(s: Situation): Verdict {
   // CF = 1: a value was ready; the other arithmetic flags are cleared. SDM vol. 2, RDRAND.
   return answered({
     registers: { [generalRegister]: merged },
-    eflags: ((s.cpu.eflags & ~ARITHMETIC) | FLAG_CF) >>> 0,
+    eflags: ((s.cpu.eflags & ~ARITHMETIC_FLAGS) | FLAG_CF) >>> 0,
   });
 }
 

@@ -13,7 +13,7 @@ export interface InnerStack {
   readonly writes: readonly LinearWrite[];
 }
 
-export const isTss32 = (register: SegmentRegister): boolean =>
+const isTss32 = (register: SegmentRegister): boolean =>
   ((register.descriptor?.type ?? 0) & 0x8) === SYSTEM_TYPE.tss32 - 1;
 
 /** @param external bit 0 of the error codes: an exception is being delivered */

@@ -60,7 +60,6 @@ export const UC_HOOK_EDGE_GENERATED = 0x8000;
 /** unicorn.h, uc_prot. */
 export const PROT_NONE = 0;
 export const PROT_READ = 1;
-export const PROT_WRITE = 2;
 export const PROT_EXEC = 4;
 export const PROT_ALL = 7;
 
@@ -75,8 +74,6 @@ export const REG_DR6 = 72;
 export const REG_DR7 = 73;
 export const REG_IDTR = 242;
 export const REG_GDTR = 243;
-export const REG_LDTR = 244;
-export const REG_TR = 245;
 export const REG_MSR = 248;
 
 export const REG_GENERAL: Readonly<Record<GeneralRegister, number>> = {
@@ -110,15 +107,5 @@ export const UC_CTL_TB_REMOVE_CACHE = 9 | (2 << 26) | (1 << 30);
 export const UC_CTL_TB_FLUSH = 10 | (1 << 30);
 export const UC_CTL_TCG_BUFFER_SIZE = 13 | (1 << 26) | (1 << 30);
 
-/** CR0.PG. SDM vol. 3, 2.5. */
-export const CR0_PG = 0x80000000;
-
-/** x86.h, struct uc_x86_mmr: u16 selector at 0, u64 base at 8, u32 limit at 16, u32 flags at 20. */
-export const MMR_SIZE = 24;
-/** x86.h, struct uc_x86_msr: u32 rid at 0, u64 value at 8. */
-export const MSR_SIZE = 16;
-
-/** Extended feature enables. SDM vol. 3, 2.2.1. */
-export const MSR_EFER = 0xc0000080;
-
+/** Unit of uc_mem_map and uc_mem_protect. */
 export const PAGE_SIZE = 4096;

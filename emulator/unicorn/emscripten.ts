@@ -13,7 +13,7 @@ export interface UnicornModule {
   readonly HEAPU32: Uint32Array;
   _malloc(size: number): number;
   _free(pointer: number): void;
-  addFunction(callback: (...args: never[]) => number | undefined, signature: string): number;
+  addFunction(callback: EmscriptenCallback, signature: string): number;
   removeFunction(pointer: number): void;
   _uc_version(major: number, minor: number): number;
   _uc_open(arch: number, mode: number, result: number): number;

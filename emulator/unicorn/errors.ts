@@ -1,3 +1,6 @@
+import type { EngineName, UcError } from './api.ts';
+import { UC_ERR_OK } from './constants.ts';
+
 /** Everything that can go wrong in getting a CPU, with a code that programs can rely on. */
 export type EngineErrorCode =
   /** No libunicorn on this machine (or not under the path that was given). */
@@ -27,3 +30,12 @@ export class EngineError extends Error {
     this.code = code;
   }
 }
+
+/** @returns throws `engine-call-failed` for a result of Unicorn's C API that is not UC_ERR_OK */
+export const checkedBy =
+  (engine: EngineName) =>
+  (error: UcError, call: string): void => {
+    if (error !== UC_ERR_OK) {
+      throw new EngineError('engine-call-failed', `${engine}: ${call} failed with error ${error}.`);
+    }
+  };

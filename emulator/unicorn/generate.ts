@@ -12,12 +12,12 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { EngineError } from './errors.ts';
 
-export const PACKAGE = '@specy/x86';
+const PACKAGE = '@specy/x86';
 export const PACKAGE_VERSION = '1.1.0';
 const PACKAGE_FILE = 'dist/x86/deps/unicorn-x86.min.js';
 
-export const GENERATED_FILE = 'unicorn-x86.generated.js';
-export const LICENSE_FILE = 'unicorn-x86.LICENSE';
+const GENERATED_FILE = 'unicorn-x86.generated.js';
+const LICENSE_FILE = 'unicorn-x86.LICENSE';
 
 /** 112 MiB: a guest of 64 MiB, 14 MiB of engine, and room for translated code. Pages not touched cost nothing. */
 const INITIAL_HEAP = 1792 * 65536;

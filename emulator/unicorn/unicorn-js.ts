@@ -3,7 +3,8 @@ import type { EngineCapabilities, HostMemory, Unicorn, UnicornLibrary } from './
 import { PAGE_SIZE } from './constants.ts';
 import type { UnicornModule } from './emscripten.ts';
 import { EngineError } from './errors.ts';
-import { Heap, type JsHostMemory, UnicornJs } from './unicorn-js-cpu.ts';
+import { type JsHostMemory, UnicornJs } from './unicorn-js-cpu.ts';
+import { Heap } from './unicorn-js-heap.ts';
 
 const CAPABILITIES: EngineCapabilities = { paging: 'identity', exactCodeHook: false, edgeHook: false };
 /** Where malloc's sbrk keeps the end of the heap in use (this very build). */

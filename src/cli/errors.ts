@@ -55,6 +55,9 @@ const isCoded = (error: unknown): error is Coded =>
 
 export function failureOf(error: unknown): Failure {
   if (error instanceof CommanderError) return commanderFailure(error);
+  // A run that is interrupted ends in a Stop; this is about other work.
+  if (error instanceof Error && error.name === 'AbortError')
+    return { code: 'interrupted', sentence: 'ended by Ctrl-C before it was done', exit: EXIT.INTERRUPTED };
   if (isCoded(error)) {
     const usage = 'usage' in error && error.usage === true;
     return {

@@ -7,6 +7,7 @@ import { failureOf } from './errors.ts';
 import { EXIT } from './exit-codes.ts';
 import type { Io, ProgressTerminal } from './io.ts';
 import { createProgram } from './program.ts';
+import { ERASE_LINE } from './progress.ts';
 
 /**
  * Runs one command.
@@ -65,12 +66,19 @@ async function runProcess(): Promise<void> {
     stderr.isTTY === true && env.TERM !== 'dumb'
       ? { now: () => performance.now(), columns: () => stderr.columns || DEFAULT_COLUMNS }
       : undefined;
+  // The shell's next prompt does not come to stand behind a line of progress.
+  const onTerminate = (): void => {
+    stderr.write(ERASE_LINE);
+    process.kill(process.pid, 'SIGTERM');
+  };
+  if (progress) process.once('SIGTERM', onTerminate);
   const exit = await main(process.argv.slice(2), {
     stdout,
     stderr,
     color,
     signal: interrupt.signal,
-    leaveInterrupts: () => process.removeListener('SIGINT', onInterrupt),
+    leaveInterrupts: () =>
+      process.removeListener('SIGINT', onInterrupt).removeListener('SIGTERM', onTerminate),
     ...(progress && { progress }),
   });
   process.exitCode = failedOutput ? EXIT.ENGINE : exit;

@@ -61,7 +61,7 @@ export function createProgram(io: Io, exit: (code: number) => void): Command {
   )
     .addHelpText('after', EXIT_CODES)
     .action(async (image: string, options) => {
-      const { run } = await import('./run.ts');
+      const { run } = await import('./run/run.ts');
       exit(await run(image, options, io));
     });
 
@@ -71,7 +71,7 @@ export function createProgram(io: Io, exit: (code: number) => void): Command {
       .description('show the state in which a protocol starts an image, before anything runs')
       .argument('[image]', IMAGE_ARGUMENT),
   ).action(async (image: string | undefined, options) => {
-    const { state } = await import('./state.ts');
+    const { state } = await import('./state/state.ts');
     exit(await state(image, options, io));
   });
 

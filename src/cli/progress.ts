@@ -5,8 +5,13 @@ import type { Io } from './io.ts';
 export interface Progress {
   /** Called as often as the work likes. `total` is in the unit of `done`; absent when no one knows it. */
   readonly report: (done: number, total?: number) => void;
-  /** Stays on the line until the next report, for work that cannot report: `not counted any more`. */
-  readonly say: (claim: string) => void;
+  /**
+   * For work that cannot report, and that Ctrl-C ends at once: a line of its own, the cursor under it, until the next report
+   * or the end.
+   *
+   * @param claims from the longest wording to the shortest
+   */
+  readonly say: (...claims: readonly string[]) => void;
   /** Takes the line away. */
   [Symbol.dispose](): void;
 }
@@ -19,8 +24,11 @@ const PATIENCE = 1000;
 /** Milliseconds between two changes of the line. */
 const PAUSE = 100;
 
-/** ECMA-48: EL erases from the cursor to the end of the line. */
+/** ECMA-48: EL erases from the cursor to the end of the line, CUU goes a line up. */
 const ERASE = '\u001b[K';
+/** Takes away the line that the cursor is in. */
+export const ERASE_LINE = `\r${ERASE}`;
+const UP = '\u001b[A';
 const ELLIPSIS = '…';
 /** The work's name is cut no shorter than this; below it, only the amount shows. */
 const SHORTEST_NAME = 8;
@@ -74,21 +82,24 @@ export function showProgress(io: Io, what: string, unit: ProgressUnit = 'bytes')
   const name = printable(what);
   let next = terminal.now() + PATIENCE;
   let shown = false;
-  const draw = (claims: readonly string[]): void => {
+  /** From the cursor to the start of the line. */
+  let back = '\r';
+  const draw = (claims: readonly string[], end: string): void => {
+    stderr.write(`${back}${lineOf(name, claims, terminal.columns())}${ERASE}${end}`);
     shown = true;
-    stderr.write(`\r${lineOf(name, claims, terminal.columns())}${ERASE}`);
+    back = end === '' ? '\r' : `${UP}\r`;
   };
   return {
     report(done, total) {
       const now = terminal.now();
       if (now < next) return;
       next = now + PAUSE;
-      draw(amounts(done, total, unit));
+      draw(amounts(done, total, unit), '');
     },
-    say: claim => draw([claim]),
+    say: (...claims) => draw(claims, '\n'),
     [Symbol.dispose]() {
       next = Number.POSITIVE_INFINITY;
-      if (shown) stderr.write(`\r${ERASE}`);
+      if (shown) stderr.write(`${back}${ERASE}`);
       shown = false;
     },
   };

@@ -1,13 +1,14 @@
 /** From what the command line says to what is started: the protocol, the image, the knobs. */
 import { findProtocol, type KnobbedProtocol, PROTOCOLS } from '../../boot-protocols/index.ts';
 import { type BootModule, type BootOptions, DEFAULT_MEMORY } from '../../boot-protocols/protocol.ts';
-import { type KernelImage, KernelImageError } from '../kernel-image/index.ts';
+import { DEFAULT_DECODE_LIMIT, type KernelImage, KernelImageError } from '../kernel-image/index.ts';
 import { loadImage, readSource } from '../load-image.ts';
-import { UsageError } from './errors.ts';
+import { UnstartableError, UsageError } from './errors.ts';
 import type { Io } from './io.ts';
 import type { ModuleFlag } from './parse.ts';
 import { showProgress } from './progress.ts';
 import type { ImageFlags, KnobFlags } from './start-flags.ts';
+import { cannotUnpack } from './who-can.ts';
 
 export function chosenProtocol(name: string | undefined): KnobbedProtocol {
   if (name !== undefined) return findProtocol(name);
@@ -18,15 +19,16 @@ export function chosenProtocol(name: string | undefined): KnobbedProtocol {
 /**
  * The image; of a bzImage the kernel proper when `--payload` asks for it or the protocol always takes it out.
  *
+ * @param flags with `contents`: what is in the file, where it has been read already
  * @param protocol absent: no one starts it, it is only looked at
- * @param memory bytes; what the kernel proper may have at most
+ * @param memory bytes of the guest's memory; the kernel proper may have no more
  */
 export async function readKernel(
   path: string,
-  flags: ImageFlags,
+  flags: ImageFlags & { readonly contents?: Uint8Array },
   io: Io,
   protocol?: KnobbedProtocol,
-  memory = DEFAULT_MEMORY,
+  memory = protocol ? DEFAULT_MEMORY : DEFAULT_DECODE_LIMIT,
 ): Promise<KernelImage> {
   const image = await readImage(path, flags, io);
   if (flags.payload !== true && protocol?.unpacks !== true) return image;
@@ -39,18 +41,31 @@ export async function readKernel(
   }
   const { unpackKernel } = await import('../unpack.ts');
   using progress = showProgress(io, `unpacking ${path}`);
-  return await unpackKernel(image, {
-    limit: memory,
-    cache: flags.cache !== false,
-    onProgress: progress.report,
-    ...(io.signal && { signal: io.signal }),
-  });
+  try {
+    return await unpackKernel(image, {
+      limit: memory,
+      cache: flags.cache !== false,
+      onProgress: progress.report,
+      ...(io.signal && { signal: io.signal }),
+    });
+  } catch (error) {
+    if (!(error instanceof KernelImageError) || !protocol) throw error;
+    if (error.code === 'payload-too-big') throw new UnstartableError(error, MEMORY_HINT);
+    throw flags.payload === true ? error : cannotUnpack(error, image);
+  }
 }
 
-async function readImage(path: string, flags: ImageFlags, io: Io): Promise<KernelImage> {
+const MEMORY_HINT = 'a kernel may have no more than the memory of the guest, which --memory sets';
+
+async function readImage(
+  path: string,
+  { symbols, contents }: Parameters<typeof readKernel>[1],
+  io: Io,
+): Promise<KernelImage> {
   using progress = showProgress(io, `reading ${path}`);
-  return await loadImage(path, {
-    ...(flags.symbols !== undefined && { systemMap: flags.symbols }),
+  return await loadImage(contents ?? path, {
+    name: path,
+    ...(symbols !== undefined && { systemMap: await readFor('--symbols', symbols) }),
     ...(io.progress && { onProgress: progress.report }),
   });
 }

@@ -42,6 +42,7 @@ export async function wrap(path: string, flags: WrapFlags, io: Io): Promise<numb
     name: path,
     ...(payload && { payload }),
     onProgress: progress.report,
+    ...(io.signal && { signal: io.signal }),
   });
   try {
     await writeFile(output, image);

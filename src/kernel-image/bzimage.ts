@@ -5,19 +5,20 @@ import { type BzImage, KernelImageError, type Segment, type Warning } from './ke
 import { checkImageCrc } from './payload/image-crc.ts';
 import { locatePayload } from './payload/locate.ts';
 import { readSetupHeader, SECTOR_SIZE } from './read-setup-header.ts';
-import type { SetupHeader } from './setup-header.ts';
+import {
+  HIGH_LOAD_ADDRESS,
+  LOADED_HIGH,
+  PARAGRAPH,
+  type SetupHeader,
+  XLF_KERNEL_64,
+} from './setup-header.ts';
 
-/** loadflags bit 0: the protected-mode code belongs at 1 MiB. */
-const LOADED_HIGH = 1;
-const HIGH_LOAD_ADDRESS = 0x100000;
-const LOW_LOAD_ADDRESS = 0x10000;
-/** xloadflags bit 0 (2.12). */
-const XLF_KERNEL_64 = 1;
+/** Where a loader reads a zImage, for its real-mode setup to move it from there. */
+const ZIMAGE_READ_ADDRESS = 0x10000;
 const VERSION_XLOADFLAGS = 0x020c;
 const VERSION_PREF_ADDRESS = 0x020a;
 /** Before 2.04, syssize has 16 bits and cannot be trusted. */
 const VERSION_SYSSIZE = 0x0204;
-const PARAGRAPH = 16;
 const FOUR_GIB = 0x1_0000_0000;
 
 const EI_CLASS = 4;
@@ -72,12 +73,16 @@ function checkLength(bytes: Uint8Array, setup: SetupHeader, start: number, name:
   }
 }
 
-/** boot.rst "Loading The Rest of The Kernel", pref_address. */
+/**
+ * boot.rst "Loading The Rest of The Kernel", pref_address. A zImage is read to 0x10000 and moved by its real-mode setup to
+ * code32_start, which it is linked for (boot.rst, "code32_start": 0x1000; Linux 2.6.29 arch/x86/boot/pm.c,
+ * move_kernel_around): a loader that skips the setup has to put it there.
+ */
 function defaultLoadAddress(setup: SetupHeader): number {
   if (setup.relocatable && setup.version >= VERSION_PREF_ADDRESS && setup.prefAddress !== 0) {
     return setup.prefAddress;
   }
-  return setup.loadflags & LOADED_HIGH ? HIGH_LOAD_ADDRESS : LOW_LOAD_ADDRESS;
+  return setup.loadflags & LOADED_HIGH ? HIGH_LOAD_ADDRESS : setup.code32Start || ZIMAGE_READ_ADDRESS;
 }
 
 function placeCode(
@@ -97,10 +102,10 @@ function placeCode(
       `${name}: ${address} is ${hex(physical)} and ${size} has ${hex(memorySize)} bytes, which ends at ${hex(physical + memorySize)}; expected an end of at most ${hex(FOUR_GIB)}`,
     );
   }
-  if ((setup.loadflags & LOADED_HIGH) === 0 && setup.code32Start !== physical) {
+  if ((setup.loadflags & LOADED_HIGH) === 0 && physical !== ZIMAGE_READ_ADDRESS) {
     warnings.push({
       code: 'zimage',
-      message: `this zImage is loaded at ${hex(physical)} and linked for code32_start ${hex(setup.code32Start)}: its real-mode setup, which does not run here, moves it there`,
+      message: `this zImage is loaded at ${hex(physical)}, its code32_start: a boot loader reads it to ${hex(ZIMAGE_READ_ADDRESS)}, and its real-mode setup, which does not run here, moves it from there`,
     });
   }
   return {

@@ -21,7 +21,7 @@ function align4(value: number): number {
  * with the bytes that are there, as Xen does: GRUB's i386-xen images end in one (descsz 12, and "yes" and its NUL in the file).
  * @param label of the area, for warnings, e.g. `PT_NOTE at offset 0x1000`.
  */
-export function readNoteArea(
+function readNoteArea(
   bytes: Uint8Array,
   offset: number,
   size: number,

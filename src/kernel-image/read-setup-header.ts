@@ -1,20 +1,23 @@
 /** Reads the setup_header of a bzImage: Linux 6.1 Documentation/x86/boot.rst and arch/x86/include/uapi/asm/bootparam.h. */
 import { hex, stringAt, u16, u32, u64 } from './bytes.ts';
 import { KernelImageError, type Warning } from './kernel-image.ts';
-import type { SetupHeader, SetupHeaderField } from './setup-header.ts';
+import {
+  BOOT_FLAG_MAGIC,
+  HEADER_MAGIC,
+  SETUP_HEADER_FIELDS,
+  type SetupHeader,
+  type SetupHeaderField,
+} from './setup-header.ts';
 
-export const SETUP_HEADER_START = 0x1f1;
 export const SECTOR_SIZE = 512;
 
-const BOOT_FLAG_OFFSET = 0x1fe;
-const BOOT_FLAG = 0xaa55;
-const JUMP_OPCODE_OFFSET = 0x200;
+const SETUP_HEADER_START = SETUP_HEADER_FIELDS.setup_sects.offset;
+const BOOT_FLAG_OFFSET = SETUP_HEADER_FIELDS.boot_flag.offset;
+const JUMP_OPCODE_OFFSET = SETUP_HEADER_FIELDS.jump.offset;
 /** jmp rel8; its displacement tells where the header ends. */
 const JUMP_SHORT = 0xeb;
-const MAGIC_OFFSET = 0x202;
-/** "HdrS" */
-const MAGIC = 0x53726448;
-const VERSION_OFFSET = 0x206;
+const MAGIC_OFFSET = SETUP_HEADER_FIELDS.header.offset;
+const VERSION_OFFSET = SETUP_HEADER_FIELDS.version.offset;
 const OLDEST_VERSION = 0x0200;
 const NEWEST_VERSION = 0x020f;
 const DEFAULT_SETUP_SECTS = 4;
@@ -24,62 +27,17 @@ const SHORTEST_END = 0x218;
 const LONGEST_END = 0x290;
 const KERNEL_VERSION_LIMIT = 256;
 
-type FieldSpec = readonly [name: string, offset: number, size: 1 | 2 | 4 | 8, since: number];
-
-/** Every field, in file order. `since` 0: older than version 2.00, in every image. */
-const FIELDS: readonly FieldSpec[] = [
-  ['setup_sects', 0x1f1, 1, 0],
-  ['root_flags', 0x1f2, 2, 0],
-  ['syssize', 0x1f4, 4, 0],
-  ['ram_size', 0x1f8, 2, 0],
-  ['vid_mode', 0x1fa, 2, 0],
-  ['root_dev', 0x1fc, 2, 0],
-  ['boot_flag', 0x1fe, 2, 0],
-  ['jump', 0x200, 2, 0x0200],
-  ['header', 0x202, 4, 0x0200],
-  ['version', 0x206, 2, 0x0200],
-  ['realmode_swtch', 0x208, 4, 0x0200],
-  ['start_sys_seg', 0x20c, 2, 0x0200],
-  ['kernel_version', 0x20e, 2, 0x0200],
-  ['type_of_loader', 0x210, 1, 0x0200],
-  ['loadflags', 0x211, 1, 0x0200],
-  ['setup_move_size', 0x212, 2, 0x0200],
-  ['code32_start', 0x214, 4, 0x0200],
-  ['ramdisk_image', 0x218, 4, 0x0200],
-  ['ramdisk_size', 0x21c, 4, 0x0200],
-  ['bootsect_kludge', 0x220, 4, 0x0200],
-  ['heap_end_ptr', 0x224, 2, 0x0201],
-  ['ext_loader_ver', 0x226, 1, 0x0202],
-  ['ext_loader_type', 0x227, 1, 0x0202],
-  ['cmd_line_ptr', 0x228, 4, 0x0202],
-  ['initrd_addr_max', 0x22c, 4, 0x0203],
-  ['kernel_alignment', 0x230, 4, 0x0205],
-  ['relocatable_kernel', 0x234, 1, 0x0205],
-  ['min_alignment', 0x235, 1, 0x020a],
-  ['xloadflags', 0x236, 2, 0x020c],
-  ['cmdline_size', 0x238, 4, 0x0206],
-  ['hardware_subarch', 0x23c, 4, 0x0207],
-  ['hardware_subarch_data', 0x240, 8, 0x0207],
-  ['payload_offset', 0x248, 4, 0x0208],
-  ['payload_length', 0x24c, 4, 0x0208],
-  ['setup_data', 0x250, 8, 0x0209],
-  ['pref_address', 0x258, 8, 0x020a],
-  ['init_size', 0x260, 4, 0x020a],
-  ['handover_offset', 0x264, 4, 0x020b],
-  ['kernel_info_offset', 0x268, 4, 0x020f],
-];
-
 /** syssize has 2 bytes before 2.04; the two after it are swap_dev. */
 const SYSSIZE_WIDENED = 0x0204;
 
 /** Looks at the magic number alone. */
 export function hasSetupHeader(bytes: Uint8Array): boolean {
-  return bytes.length >= MAGIC_OFFSET + 4 && u32(bytes, MAGIC_OFFSET) === MAGIC;
+  return bytes.length >= MAGIC_OFFSET + 4 && u32(bytes, MAGIC_OFFSET) === HEADER_MAGIC;
 }
 
 /** A boot sector, which may be a kernel from before protocol 2.00. */
 export function hasBootFlag(bytes: Uint8Array): boolean {
-  return bytes.length >= BOOT_FLAG_OFFSET + 2 && u16(bytes, BOOT_FLAG_OFFSET) === BOOT_FLAG;
+  return bytes.length >= BOOT_FLAG_OFFSET + 2 && u16(bytes, BOOT_FLAG_OFFSET) === BOOT_FLAG_MAGIC;
 }
 
 /** `2.15` for 0x020f: both bytes are printed in decimal, the minor one with two digits. */
@@ -180,9 +138,10 @@ function readFields(
 ): SetupHeaderField[] {
   const fields: SetupHeaderField[] = [];
   const missing: string[] = [];
-  for (const [name, offset, fullSize, since] of FIELDS) {
+  for (const [name, field] of Object.entries(SETUP_HEADER_FIELDS)) {
+    const { offset, since } = field;
     if (since > version) continue;
-    const size = name === 'syssize' && version < SYSSIZE_WIDENED ? 2 : fullSize;
+    const size = name === 'syssize' && version < SYSSIZE_WIDENED ? 2 : field.size;
     if (offset + size > end) {
       missing.push(name);
       continue;

@@ -52,7 +52,7 @@ function elfSymbolizer(image: ElfImage): Symbolizer {
   const entryVirtual = entry && toVirtual(entry.segment, entry.physical);
   const symbols = withEntry(image.symbols, entryVirtual);
   const entryIsBare = symbols.length > image.symbols.length;
-  const byName = firstByName(symbols);
+  const byName = once(() => firstByName(symbols));
 
   return {
     symbolAt(address, kind) {
@@ -67,7 +67,7 @@ function elfSymbolizer(image: ElfImage): Symbolizer {
         : undefined;
     },
     locate(name) {
-      const symbol = byName.get(name);
+      const symbol = byName().get(name);
       if (symbol !== undefined) {
         const segment = segments.find(candidate => holdsVirtual(candidate, symbol.address));
         return {
@@ -110,7 +110,7 @@ function resolve(
  * only the entry has a known name.
  */
 function bzImageSymbolizer(symbols: readonly KernelSymbol[], entry: number): Symbolizer {
-  const byName = firstByName(symbols);
+  const byName = once(() => firstByName(symbols));
   return {
     symbolAt(address, kind) {
       if (kind !== 'virtual' && address >= entry && address - entry < ENTRY_REACH) {
@@ -124,7 +124,7 @@ function bzImageSymbolizer(symbols: readonly KernelSymbol[], entry: number): Sym
     },
     locate(name) {
       if (name === ENTRY_NAME) return { name, virtual: entry, physical: entry };
-      const symbol = byName.get(name);
+      const symbol = byName().get(name);
       return symbol && { name, virtual: symbol.address };
     },
   };
@@ -133,16 +133,27 @@ function bzImageSymbolizer(symbols: readonly KernelSymbol[], entry: number): Sym
 /** Adds the entry to a table that does not name its address, and puts its own name first in one that does. */
 function withEntry(symbols: readonly KernelSymbol[], entry: number | undefined): readonly KernelSymbol[] {
   if (entry === undefined) return symbols;
-  const there = symbols.filter(symbol => symbol.address === entry);
+  const from = firstIndexAbove(symbols, entry - 1);
+  const to = firstIndexAbove(symbols, entry);
+  const there = symbols.slice(from, to);
   const own = there.find(symbol => symbol.name === ENTRY_NAME);
   if (there.length > 0 && own === undefined) return symbols;
   if (own === undefined && symbols.some(symbol => symbol.name === ENTRY_NAME)) return symbols;
   const first: KernelSymbol = own ?? { name: ENTRY_NAME, address: entry, size: 0, kind: 'other' };
-  return [
-    ...symbols.filter(symbol => symbol.address < entry),
+  return symbols.slice(0, from).concat(
     first,
-    ...symbols.filter(symbol => symbol.address >= entry && symbol !== own),
-  ];
+    there.filter(symbol => symbol !== own),
+    symbols.slice(to),
+  );
+}
+
+/** A kernel has tens of thousands of symbols, and most reports look up none by its name. */
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
 }
 
 function firstByName(symbols: readonly KernelSymbol[]): ReadonlyMap<string, KernelSymbol> {

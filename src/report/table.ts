@@ -1,6 +1,7 @@
 /** Columns of text: each as wide as its widest cell, and cells that are too wide broken into lines. */
+
+import { TEXT_COLUMNS, wrap } from './lines.ts';
 import { PLAIN, type Style } from './style.ts';
-import { TEXT_COLUMNS, wrap } from './wrap.ts';
 
 export interface Row {
   readonly cells: readonly string[];
@@ -8,7 +9,7 @@ export interface Row {
   readonly faint?: boolean;
 }
 
-export interface TableOptions {
+interface TableOptions {
   readonly heading?: readonly string[];
   /** The most columns of each cell; what is left of the line when absent for the last, else unlimited. */
   readonly widest?: readonly (number | undefined)[];
@@ -24,7 +25,7 @@ const GAP = '  ';
 const LEAST = 20;
 
 /** At spaces, and a word that is longer than a line anywhere. */
-export const wrapHard = (text: string, columns: number): string[] =>
+const wrapHard = (text: string, columns: number): string[] =>
   text.length <= columns
     ? [text]
     : wrap(text, columns).flatMap(line =>

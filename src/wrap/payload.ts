@@ -1,6 +1,10 @@
 /** The payload of a wrapped kernel: compressed here, or by another tool before. */
 import { Gzip } from 'fflate';
 import { detectPayloadFormat, KernelImageError, type PayloadFormat } from '../kernel-image/index.ts';
+import { CorruptData, truncated } from '../kernel-image/payload/codecs/codec.ts';
+import { GZIP_HEADER, GZIP_TRAILER, gzipDataOffset } from '../kernel-image/payload/codecs/gzip.ts';
+import { otherWork } from '../kernel-image/payload/decode.ts';
+import { SIZE_WORD } from '../kernel-image/payload/size-word.ts';
 
 export interface WrappedPayload {
   readonly format: PayloadFormat;
@@ -13,25 +17,22 @@ export interface WrappedPayload {
 /** The best that deflate does; always the same, so that the same kernel gives the same image. */
 const LEVEL = 9;
 const PIECE = 1 << 20;
-/** RFC 1952, 2.3: magic, method, flags, time, extra flags, system. */
-const GZIP_HEADER_SIZE = 10;
-const GZIP_TRAILER_SIZE = 8;
-const DEFLATE = 8;
-const FHCRC = 2;
-const FEXTRA = 4;
-const FNAME = 8;
-const FCOMMENT = 16;
-const SIZE_WORD = 4;
 
 export function storedPayload(kernel: Uint8Array): WrappedPayload {
   return { format: 'elf', bytes: kernel, deflate: 0 };
 }
 
-/** @param onProgress gets the bytes compressed so far, and all there are */
-export function gzipPayload(
+export interface CompressOptions {
+  /** Called now and then with the bytes compressed so far, and all there are. */
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** @throws the signal's reason */
+export async function gzipPayload(
   kernel: Uint8Array,
-  onProgress?: (done: number, total: number) => void,
-): WrappedPayload {
+  { onProgress, signal }: CompressOptions,
+): Promise<WrappedPayload> {
   const parts: Uint8Array[] = [];
   // No name and no time (0: none, RFC 1952).
   const gzip = new Gzip({ level: LEVEL, mtime: 0 }, part => parts.push(part));
@@ -39,6 +40,8 @@ export function gzipPayload(
     const end = Math.min(at + PIECE, kernel.length);
     gzip.push(kernel.subarray(at, end), end === kernel.length);
     onProgress?.(end, kernel.length);
+    await otherWork();
+    signal?.throwIfAborted();
   }
   const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
@@ -46,7 +49,7 @@ export function gzipPayload(
     bytes.set(part, at);
     at += part.length;
   }
-  return { format: 'gzip', bytes, deflate: GZIP_HEADER_SIZE };
+  return { format: 'gzip', bytes, deflate: GZIP_HEADER };
 }
 
 /**
@@ -74,22 +77,17 @@ export function madePayload(file: Uint8Array, size: number, name: string): Wrapp
   return { format, bytes, deflate: 0 };
 }
 
-/** RFC 1952, 2.3: past the optional fields. */
+/** The header that gunzip reads before it decodes. */
 function deflateOffset(file: Uint8Array, name: string): number {
-  const flags = file[3] ?? 0;
-  let at = GZIP_HEADER_SIZE;
-  if (flags & FEXTRA) at += 2 + (file[at] ?? 0) + ((file[at + 1] ?? 0) << 8);
-  for (const flag of [FNAME, FCOMMENT]) {
-    if ((flags & flag) === 0) continue;
-    const nul = file.indexOf(0, at);
-    at = nul < 0 ? file.length : nul + 1;
-  }
-  if (flags & FHCRC) at += 2;
-  if (file[2] !== DEFLATE || at + GZIP_TRAILER_SIZE >= file.length) {
+  try {
+    const at = gzipDataOffset(file);
+    if (at + GZIP_TRAILER >= file.length) throw truncated(file.length, 'the deflate data');
+    return at;
+  } catch (error) {
+    if (!(error instanceof CorruptData)) throw error;
     throw new KernelImageError(
       'corrupt-payload',
-      `${name}: the gzip payload has method ${file[2]} and its header ends at 0x${at.toString(16)}, in a file of 0x${file.length.toString(16)} bytes; expected method 8 (deflate) and data after the header`,
+      `${name}: the gzip payload is corrupt at offset 0x${error.at.toString(16)}: ${error.message}`,
     );
   }
-  return at;
 }

@@ -1,11 +1,15 @@
 /** What the stub has to be told of a kernel: where its parts go, and how much memory that takes. */
+import { PAGE_SIZE } from '../../emulator/paging.ts';
 import { physicalEntry } from '../kernel-image/entry.ts';
 import { type ElfImage, KernelImageError, type Segment } from '../kernel-image/kernel-image.ts';
-import { BSS_SIZE, LOAD_ADDRESS } from './layout.ts';
+import { HIGH_LOAD_ADDRESS, PARAGRAPH } from '../kernel-image/setup-header.ts';
+import { BSS_SIZE } from './layout.ts';
 import { relocationWords } from './relocations.ts';
 
-const PAGE = 0x1000;
 const WORD = 4;
+
+/** @param unit a positive integer */
+export const roundUp = (value: number, unit: number): number => Math.ceil(value / unit) * unit;
 
 export interface Plan {
   /** In file order; addresses as linked. */
@@ -32,7 +36,7 @@ export interface Plan {
  */
 export function planKernel(image: ElfImage, file: Uint8Array, fixed: boolean): Plan {
   const { segments } = image;
-  const low = segments.find(({ physical }) => physical < LOAD_ADDRESS);
+  const low = segments.find(({ physical }) => physical < HIGH_LOAD_ADDRESS);
   if (low !== undefined) {
     throw new KernelImageError(
       'below-1-mib',
@@ -43,7 +47,7 @@ export function planKernel(image: ElfImage, file: Uint8Array, fixed: boolean): P
   const end = Math.max(...segments.map(({ physical, memorySize }) => physical + memorySize));
   const offsets = new Set(segments.map(({ physical, virtual }) => (virtual - physical) >>> 0));
   const alignment = Math.max(
-    PAGE,
+    PAGE_SIZE,
     ...image.programHeaders.filter(({ typeName }) => typeName === 'LOAD').map(({ align }) => align),
   );
   const relocatable =
@@ -56,9 +60,9 @@ export function planKernel(image: ElfImage, file: Uint8Array, fixed: boolean): P
     segments,
     entry: physicalEntry(image),
     linkStart,
-    workspace: Math.ceil((end - linkStart) / 16) * 16 + BSS_SIZE,
+    workspace: roundUp(end - linkStart, PARAGRAPH) + BSS_SIZE,
     relocatable,
-    alignment: relocatable ? alignment : PAGE,
+    alignment: relocatable ? alignment : PAGE_SIZE,
     relocations: relocatable ? relocationWords(image, file) : [],
     virtualOffset: [...offsets][0] ?? 0,
   };

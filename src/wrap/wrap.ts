@@ -1,14 +1,23 @@
 /** From an ELF kernel to a bzImage, by a stub of ours. */
+import { PAGE_SIZE } from '../../emulator/paging.ts';
 import { KernelImageError, type PayloadFormat, readKernelImage } from '../kernel-image/index.ts';
 import { crc32 } from '../kernel-image/payload/codecs/checksums.ts';
+import { SECTOR_SIZE } from '../kernel-image/read-setup-header.ts';
+import { SETUP_HEADER_FIELDS as field, HIGH_LOAD_ADDRESS, PARAGRAPH } from '../kernel-image/setup-header.ts';
 import { checkPayload } from './check-payload.ts';
 import { encodeNotes, writeFrontElf } from './front.ts';
 import * as layout from './layout.ts';
-import { gzipPayload, madePayload, storedPayload, type WrappedPayload } from './payload.ts';
-import { type Plan, planKernel, relocationList } from './plan.ts';
+import {
+  type CompressOptions,
+  gzipPayload,
+  madePayload,
+  storedPayload,
+  type WrappedPayload,
+} from './payload.ts';
+import { type Plan, planKernel, relocationList, roundUp } from './plan.ts';
 import { STUB } from './stub.ts';
 
-export interface WrapOptions {
+export interface WrapOptions extends CompressOptions {
   /** What messages call the kernel. Default `image`. */
   readonly name?: string;
   /** Put an ELF header in front. Default false. */
@@ -21,13 +30,9 @@ export interface WrapOptions {
   readonly payload?: Uint8Array;
   /** Give the ELF header in front a PT_NOTE with the kernel's notes. Default `drop`. */
   readonly notes?: 'keep' | 'drop';
-  /** Called now and then with the bytes compressed so far. */
-  readonly onProgress?: (done: number, total: number) => void;
 }
 
-const PAGE = 0x1000;
 const FOUR_GIB = 0x1_0000_0000;
-const roundUp = (value: number, unit: number): number => Math.ceil(value / unit) * unit;
 
 /**
  * A bzImage of boot protocol 2.10 that unpacks, places and starts the kernel. The same input gives the same bytes.
@@ -36,6 +41,7 @@ const roundUp = (value: number, unit: number): number => Math.ceil(value / unit)
  * @throws {KernelImageError} those of an ELF file; `not-an-elf` for a bzImage; `below-1-mib`; `too-big` when kernel and stub end
  *   past 4 GiB; `relocation-kind` and `relocation-outside-file` for an ET_DYN that asks for more than R_386_RELATIVE;
  *   `notes-too-big`; `payload-format`, `corrupt-payload`, `payload-too-big` and `payload-differs` for `payload`
+ * @throws the signal's reason
  */
 export async function wrapKernel(elf: Uint8Array, options: WrapOptions = {}): Promise<Uint8Array> {
   const { name = 'image' } = options;
@@ -43,19 +49,19 @@ export async function wrapKernel(elf: Uint8Array, options: WrapOptions = {}): Pr
   if (kernel.format !== 'elf')
     throw new KernelImageError('not-an-elf', `${name}: is a bzImage already; expected an ELF file`);
   const plan = planKernel(kernel, elf, options.payload !== undefined);
-  const payload = makePayload(elf, plan, options);
+  const payload = await makePayload(elf, plan, options);
   if (options.payload) await checkPayload(payload, elf, name);
   const notes = options.notes === 'keep' ? encodeNotes(kernel.notes) : new Uint8Array(0);
   return assemble(elf, plan, payload, notes, options);
 }
 
-function makePayload(elf: Uint8Array, plan: Plan, options: WrapOptions): WrappedPayload {
+async function makePayload(elf: Uint8Array, plan: Plan, options: WrapOptions): Promise<WrappedPayload> {
   if (options.payload) return madePayload(options.payload, elf.length, options.name ?? 'image');
   const list = relocationList(plan.relocations);
   const kernel = new Uint8Array(elf.length + list.length);
   kernel.set(elf);
   kernel.set(list, elf.length);
-  return options.compress === 'none' ? storedPayload(kernel) : gzipPayload(kernel, options.onProgress);
+  return options.compress === 'none' ? storedPayload(kernel) : gzipPayload(kernel, options);
 }
 
 function assemble(
@@ -67,7 +73,7 @@ function assemble(
 ): Uint8Array {
   const { name = 'image', mungeMagic = false, elfHeader = mungeMagic } = options;
   // Whole pages: then file offset and address of the 32-bit code agree modulo p_align, as the gABI has it.
-  const codeOffset = layout.SETUP_SIZE + roundUp(notes.length, PAGE);
+  const codeOffset = layout.SETUP_SIZE + roundUp(notes.length, PAGE_SIZE);
   if (codeOffset > layout.LONGEST_SETUP) {
     throw new KernelImageError(
       'notes-too-big',
@@ -75,8 +81,8 @@ function assemble(
     );
   }
   const code = protectedModeCode(elf, plan, payload);
-  const size = roundUp(code.bytes.length + layout.CRC_SIZE, layout.PARAGRAPH);
-  const initSize = roundUp(plan.workspace + code.moved, PAGE);
+  const size = roundUp(code.bytes.length + layout.CRC_SIZE, PARAGRAPH);
+  const initSize = roundUp(plan.workspace + code.moved, PAGE_SIZE);
   if (plan.linkStart + initSize > FOUR_GIB) {
     throw new KernelImageError(
       'too-big',
@@ -95,7 +101,7 @@ function assemble(
     initSize,
   });
   if (elfHeader || mungeMagic) {
-    const entry = plan.relocatable ? plan.linkStart : layout.LOAD_ADDRESS;
+    const entry = plan.relocatable ? plan.linkStart : HIGH_LOAD_ADDRESS;
     writeFrontElf(image, {
       munged: mungeMagic,
       relocatable: plan.relocatable,
@@ -128,15 +134,15 @@ interface HeaderValues {
 
 function writeSetupHeader(image: Uint8Array, plan: Plan, values: HeaderValues): void {
   const view = new DataView(image.buffer);
-  view.setUint8(layout.SETUP_SECTS, values.codeOffset / layout.SECTOR - 1);
-  view.setUint32(layout.SYSSIZE, values.size / layout.PARAGRAPH, true);
-  view.setUint32(layout.KERNEL_ALIGNMENT, plan.alignment, true);
-  view.setUint8(layout.RELOCATABLE_KERNEL, plan.relocatable ? 1 : 0);
-  view.setUint8(layout.MIN_ALIGNMENT, Math.log2(plan.alignment));
-  view.setUint32(layout.PAYLOAD_OFFSET, values.payload, true);
-  view.setUint32(layout.PAYLOAD_LENGTH, values.length, true);
-  view.setBigUint64(layout.PREF_ADDRESS, BigInt(plan.linkStart), true);
-  view.setUint32(layout.INIT_SIZE, values.initSize, true);
+  view.setUint8(field.setup_sects.offset, values.codeOffset / SECTOR_SIZE - 1);
+  view.setUint32(field.syssize.offset, values.size / PARAGRAPH, true);
+  view.setUint32(field.kernel_alignment.offset, plan.alignment, true);
+  view.setUint8(field.relocatable_kernel.offset, plan.relocatable ? 1 : 0);
+  view.setUint8(field.min_alignment.offset, Math.log2(plan.alignment));
+  view.setUint32(field.payload_offset.offset, values.payload, true);
+  view.setUint32(field.payload_length.offset, values.length, true);
+  view.setBigUint64(field.pref_address.offset, BigInt(plan.linkStart), true);
+  view.setUint32(field.init_size.offset, values.initSize, true);
 }
 
 interface ProtectedModeCode {
@@ -152,8 +158,8 @@ function protectedModeCode(elf: Uint8Array, plan: Plan, payload: WrappedPayload)
   const stub = stubBytes().subarray(layout.SETUP_SIZE);
   const list = relocationList(plan.relocations);
   const segmentCount = plan.segments.length + (list.length > 0 ? 1 : 0);
-  const start = roundUp(stub.length + segmentCount * layout.SEGMENT_ENTRY_SIZE, layout.PARAGRAPH);
-  const imageSize = roundUp(start + payload.bytes.length, layout.PARAGRAPH);
+  const start = roundUp(stub.length + segmentCount * layout.SEGMENT_ENTRY_SIZE, PARAGRAPH);
+  const imageSize = roundUp(start + payload.bytes.length, PARAGRAPH);
   const bytes = new Uint8Array(start + payload.bytes.length);
   const view = new DataView(bytes.buffer);
   bytes.set(stub);

@@ -42,6 +42,26 @@ describe('a knob', () => {
     expect(advice('contract', cli, {}, of('5.7.0'))[0]).toMatch(/^Linux 5\.7 does not look at/);
     expect(advice('contract', cli, {}, of('5.6.19'))[0]).toMatch(/^KEEP_SEGMENTS is set here/);
   });
+
+  it('is not advised to a kernel proper out of a bzImage of such a Linux', () => {
+    const proper = (kernelVersion: string) => {
+      const { setup, sha256, size } = bzImage();
+      const container = { setup: { ...setup, kernelVersion }, sha256, size, payload: 'xz' as const };
+      return vmlinux({ container });
+    };
+    const lgdt: Stop = STOPS['privileged-instruction'];
+    expect(advice('xen-startup32', cli, {}, proper('6.1.0-50-686'))[0]).toMatch(
+      /^Linux 6\.1 does not look at/,
+    );
+    for (const name of ['contract', 'lguest', 'xen-startup32']) {
+      expect(advice(name, lgdt, {}, proper('6.1.0-50-686')).join()).toContain(
+        'Linux 6.1 has no paravirtual entry in startup_32',
+      );
+      expect(advice(name, lgdt, {}, proper('5.8.18')).join()).not.toContain('no paravirtual entry');
+    }
+    expect(advice('contract', lgdt, {}, proper('5.8.18')).join()).toContain('--subarch 1 (lguest)');
+    expect(advice('contract', lgdt, {}, proper('5.9.1')).join()).not.toContain('--subarch');
+  });
 });
 
 describe('a GDT', () => {
@@ -105,4 +125,49 @@ it.each(PROTOCOLS.map(({ name }) => name))('spells every apostrophe with the sam
     const { sentence, citation = '' } = findProtocol(name).reaction(stop, startedBy(name));
     expect([sentence, citation, ...advice(name, stop)].join()).not.toMatch(/[\u2018\u2019]/);
   }
+});
+
+describe('an address of the link before paging', () => {
+  const LOADER = {
+    name: 'load_ucode_intel_bsp',
+    address: 0xc0100800,
+    size: 0x100,
+    kind: 'function' as const,
+  };
+  const image = vmlinux({ symbols: [LOADER] });
+  const read = (eip: number, address: number, cr0 = 0x11): Stop => {
+    // mov %fs:ADDRESS,%eax
+    const stop = common('64 a1 00 28 10 c0', { eip });
+    return {
+      ...stop,
+      cpu: { ...stop.cpu, control: { ...stop.cpu.control, cr0 } },
+      kind: 'memory-hole',
+      access: 'read',
+      address,
+      size: 4,
+      near: [],
+    };
+  };
+  const where =
+    'paging is off, and the address is one of the link: LOAD 1, linked at 0xc0102000, is at 0x00102000; on a PC the kernel reads all ones and goes on';
+  const skipped = '; --cpu i686-hv shows a hypervisor, under which Linux leaves out its microcode loader';
+
+  it('is called so, and in Linux’s microcode loader a way past it is named', () => {
+    expect(advice('pc', read(0x100817, 0xc0102800), {}, image)).toEqual([where + skipped]);
+    expect(advice('kexec', read(0x100817, 0xc0102800), {}, image)).toEqual([where + skipped]);
+    expect(advice('pc', read(0x100017, 0xc0102800), {}, image)).toEqual([where]);
+    expect(advice('pc', read(0x100817, 0xc0102800), { cpu: 'i686-hv' }, image)).toEqual([where]);
+  });
+
+  it('is not claimed of another address, nor with paging on', () => {
+    expect(advice('pc', read(0x100817, 0xc0200000), {}, image)).toEqual([]);
+    expect(advice('pc', read(0x100817, 0xc0102800, 0x80000011), {}, image)).toEqual([]);
+  });
+});
+
+it('names the FS that Xen leaves a PVH guest', () => {
+  const stop = STOPS['segment-access'];
+  const advised = findProtocol('pvh').advice({ ...stop, register: 'fs' }, vmlinux());
+  expect(advised.join()).toContain('FS and GS null');
+  expect(findProtocol('pvh').advice({ ...stop, register: 'ds' }, vmlinux())).toEqual([]);
 });

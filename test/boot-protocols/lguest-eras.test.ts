@@ -252,6 +252,27 @@ describe('page tables', () => {
     expect(error.message).toMatch(/LOAD 0 .* linear page tables/);
   });
 
+  it.each([
+    // 16 MiB take 4 page tables of 1024 entries, or 8 of 512 and a page of PMDs; and the top level.
+    ['2.6.24', '32-bit', 5],
+    ['2.6.31', 'pae', 10],
+  ] as const)('take from the room of the initrd: %s, %s, %i pages', (era, paging, count) => {
+    const room = 15 * MIB - 0x1000 - count * 0x1000;
+    const given = (size: number) => ({ memory: 16 * MIB, paging, initrd: new Uint8Array(size) });
+    const entry = start(era, given(room));
+    expect(regionNamed(entry, 'initrd').start).toBe(16 * MIB - room);
+    expect(regionNamed(entry, 'linear page tables')).toMatchObject({
+      start: 0x101000,
+      size: count * 0x1000,
+    });
+    const error = protocolError(() => start(era, given(room + 1)));
+    expect(error.code).toBe('initrd-too-big');
+    expect(error.message).toContain(
+      `the initrd is ${room + 1} bytes long; at most ${room} fit between 0x00101000`,
+    );
+    expect(error.message).toContain(`beside ${count * 0x1000} bytes of page tables`);
+  });
+
   it('are 32-bit ones before 2.6.31', () => {
     const error = protocolError(() => start('2.6.29', { paging: 'pae' }));
     expect([error.code, error.usage]).toEqual(['bad-knob', true]);

@@ -141,6 +141,20 @@ describe('lguest: images', () => {
     expect(lguest.canStart(low)).toMatchObject({ ok: false, code: 'region-overlap' });
   });
 
+  it('has the initrd at the end of memory, as large as the kernel leaves room for', () => {
+    const room = 16 * MIB - 0x102000;
+    const start = (size: number) =>
+      lguest.entryState(bzImage(), { memory: 16 * MIB, initrd: new Uint8Array(size) });
+    expect(regionNamed(start(room), 'initrd')).toMatchObject({ start: 0x102000, size: room });
+    for (const size of [room + 1, 16 * MIB, 17 * MIB]) {
+      const error = protocolError(() => start(size));
+      expect([error.code, error.usage]).toEqual(['initrd-too-big', false]);
+      expect(error.message).toBe(
+        `the initrd is ${size} bytes long; at most ${room} fit between 0x00102000, where kernel and command line end, and 0x01000000, where --memory ends`,
+      );
+    }
+  });
+
   it('has no --load-address', () => {
     const error = protocolError(() => lguest.entryState(bzImage(), { loadAddress: 0x200000 }));
     expect([error.code, error.usage]).toEqual(['unknown-knob', true]);

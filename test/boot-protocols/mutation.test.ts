@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { PROTOCOLS, ProtocolError } from '../../boot-protocols/index.ts';
 import type { EntryState } from '../../emulator/entry-state.ts';
 import type { KernelImage } from '../../src/kernel-image/kernel-image.ts';
 import { bzImage, segment, startableBy, vmlinux, xenKernel } from './images.ts';
+import { fingerprint } from './read.ts';
 
 const MIB = 1024 * 1024;
 const address = fc.oneof(
@@ -144,12 +144,6 @@ it.each(PROTOCOLS.map(protocol => [protocol.name, protocol] as const))(
     expect(made).toBeGreaterThan(3);
   },
 );
-
-/** Everything in an entry state as text; contents by their hash. */
-const fingerprint = (entry: EntryState): string =>
-  JSON.stringify(entry, (_, value: unknown) =>
-    value instanceof Uint8Array ? createHash('sha256').update(value).digest('hex') : value,
-  );
 
 it('makes the same entry state twice', () => {
   for (const protocol of PROTOCOLS) {

@@ -162,6 +162,29 @@ describe('xen (Xen 4.14 xen/arch/x86/pv/emul-priv-op.c)', () => {
     expect(reaction('xen', stop)).toMatchObject({ outcome: 'handles' });
     expect(reaction('xen', stop).sentence).toContain(words);
   });
+
+  it.each([
+    [38, [], ['xen', 'xen --xen-host 32', 'xen-supervisor']],
+    [40, ['xen --xen-host 32', 'xen-supervisor'], ['xen']],
+    [48, [], ['xen', 'xen --xen-host 32', 'xen-supervisor']],
+    [49, ['xen --xen-host 32', 'xen-supervisor'], ['xen']],
+    [50, ['xen', 'xen --xen-host 32', 'xen-supervisor'], []],
+  ])('knows hypercall %i by the version of Xen: 4.2 ends at tmem_op', (number, missing, there) => {
+    const stop: Stop = { ...STOPS.hypercall, number };
+    const said = (who: string): string => {
+      const [name = '', ...knobs] = who.split(' ');
+      const { entryState, reaction } = findProtocol(name);
+      return reaction(stop, entryState(startableBy(name), knobs.length > 0 ? { xenHost: 32 } : {})).sentence;
+    };
+    for (const who of missing) expect([who, said(who)]).toEqual([who, expect.stringContaining('-ENOSYS')]);
+    for (const who of there) expect([who, said(who)]).toEqual([who, expect.stringContaining('Xen handles')]);
+  });
+});
+
+it.each(['pc', 'contract', 'startup-paravirt'])('%s says whether anything ends a hlt', name => {
+  const halt = STOPS.halt;
+  expect(reaction(name, { ...halt, interruptsEnabled: true }).sentence).toContain('next interrupt');
+  expect(reaction(name, { ...halt, interruptsEnabled: false }).sentence).toContain('interrupts are off');
 });
 
 describe.each(['pc', 'contract'])('%s: in ring 0 only the CPU is there', name => {

@@ -1,4 +1,5 @@
 /** Reading an entry state in tests: the bytes of its regions by physical address. */
+import { createHash } from 'node:crypto';
 import { expect } from 'vitest';
 import { ProtocolError } from '../../boot-protocols/protocol.ts';
 import type { EntryState, MemoryRegion } from '../../emulator/entry-state.ts';
@@ -62,4 +63,10 @@ export const selectors = (entry: EntryState): Record<string, string> =>
       name,
       `${selector.toString(16)}${promised ? '' : ' unspecified'}`,
     ]),
+  );
+
+/** Everything in an entry state as text, to compare two; contents by their hash. */
+export const fingerprint = (entry: EntryState): string =>
+  JSON.stringify(entry, (_, value: unknown) =>
+    value instanceof Uint8Array ? createHash('sha256').update(value).digest('hex') : value,
   );

@@ -1,12 +1,11 @@
 /** Which protocols start an image; asked of protocols made up for it, and of the real ones. */
 import { describe, expect, it } from 'vitest';
 import type { BootProtocol, ProtocolName, Startable } from '../../boot-protocols/protocol.ts';
-import { startersInWords, startersOf } from '../../boot-protocols/startable.ts';
-import { whoCanStart } from '../../boot-protocols/who-can-start.ts';
+import { startersInWords, startersOf, whoCanStart } from '../../boot-protocols/who-can-start.ts';
 import { failureOf, UnstartableError } from '../../src/cli/errors.ts';
 import { orSayWhoCan } from '../../src/cli/who-can.ts';
 import { ProtocolError } from '../../src/index.ts';
-import type { KernelImage } from '../../src/kernel-image/kernel-image.ts';
+import type { BzImage, KernelImage } from '../../src/kernel-image/kernel-image.ts';
 import { protocol as madeUp } from '../support/stops.ts';
 import { bzImage, vmlinux } from './images.ts';
 
@@ -28,9 +27,14 @@ const PROTOCOLS = [
   takes('vmi', false),
 ];
 
+const packed: BzImage = {
+  ...bzImage(),
+  payload: { offset: 0x1000, length: 16, format: 'xz', found: 'header' },
+};
+
 describe('of a bzImage', () => {
   it('whose kernel proper is not at hand, who unpacks is not known', () => {
-    const starters = startersOf(bzImage(), PROTOCOLS);
+    const starters = startersOf(packed, PROTOCOLS);
     expect(starters.map(({ protocol, starts, answer }) => [protocol, starts, answer.ok])).toEqual([
       ['pc', 'image', true],
       ['multiboot', 'image', false],
@@ -40,6 +44,15 @@ describe('of a bzImage', () => {
     expect(startersInWords(starters)).toBe(
       'it can be started as: pc; what is inside it was not looked at, and may do for: xen',
     );
+  });
+
+  it('that has none, who unpacks cannot start it', () => {
+    const xen = startersOf(bzImage(), PROTOCOLS).find(({ protocol }) => protocol === 'xen');
+    expect(xen?.answer).toMatchObject({ ok: false, code: 'no-payload' });
+    const x64 = startersOf({ ...packed, is64Bit: true }, PROTOCOLS).find(
+      ({ protocol }) => protocol === 'xen',
+    );
+    expect(x64?.answer).toMatchObject({ ok: false, code: 'elf64' });
   });
 
   it('whose kernel proper is, everyone is asked about both', () => {

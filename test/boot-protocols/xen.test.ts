@@ -4,7 +4,16 @@ import { hypercallPage } from '../../boot-protocols/xen/hypercalls.ts';
 import { xen } from '../../boot-protocols/xen/protocol.ts';
 import { walk } from '../../emulator/paging.ts';
 import { bzImage, segment, vmlinux, XEN_NOTES, xenKernel } from './images.ts';
-import { bytesOf, general, protocolError, readPhysical32, regionNamed, selectors, viewOf } from './read.ts';
+import {
+  bytesOf,
+  fingerprint,
+  general,
+  protocolError,
+  readPhysical32,
+  regionNamed,
+  selectors,
+  viewOf,
+} from './read.ts';
 
 const MIB = 1024 * 1024;
 const BASE = 0xc0000000;
@@ -342,7 +351,7 @@ describe('xen: the notes as libelf reads them (Xen 4.14 xen/common/libelf/libelf
   it('INIT_P2M of a 32-bit guest is not looked at, and HV_START_LOW not by libxc', () => {
     const notes = { ...XEN_NOTES, initP2m: 0x80000000, hvStartLow: 0xfc000000 };
     const plain = xen.entryState(xenKernel(), {});
-    expect(xen.entryState(xenKernel(notes), {})).toEqual(plain);
+    expect(fingerprint(xen.entryState(xenKernel(notes), {}))).toBe(fingerprint(plain));
   });
 
   it('a feature string ends at the note or at a NUL in it', () => {

@@ -35,6 +35,14 @@ describe('an error', () => {
     expect(failureOf(new ProtocolError('bad-knob', 'x', true)).exit).toBe(EXIT.USAGE);
   });
 
+  it('of a signal ends in 130', () => {
+    expect(failureOf(AbortSignal.abort().reason)).toEqual({
+      code: 'interrupted',
+      sentence: 'ended by Ctrl-C before it was done',
+      exit: 130,
+    });
+  });
+
   it('of usage ends in 2', () => {
     expect(failureOf(new UsageError('missing-protocol', 'x')).exit).toBe(2);
   });

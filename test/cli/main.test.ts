@@ -206,6 +206,12 @@ describe('an error', () => {
       2,
       /^startup32: unreadable-initrd: --initrd names .*: there is no such file\n$/,
     ],
+    [
+      ['run', NATIVE, '--as', 'pc', '--symbols', '/'],
+      2,
+      /^startup32: unreadable-symbols: --symbols names \/: is a directory; expected a file\n$/,
+    ],
+    [['run', '', '--as', 'pc'], 3, /^startup32: unreadable-file: "": there is no such file\n$/],
     [['run', NATIVE, '--as', 'pc', '--frob'], 2, /^startup32: unknown-option: /],
     [['run', '--as', 'pc'], 2, /^startup32: missing-argument: /],
     [['boot', NATIVE], 2, /^startup32: unknown-command: /],

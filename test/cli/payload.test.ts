@@ -78,7 +78,7 @@ describe('run --payload', () => {
     const { code, stderr } = await run(path, '--as', 'lguest', '--payload', '--memory', '16M');
     expect(code).toBe(3);
     expect(stderr).toMatch(
-      /^startup32: payload-too-big: .* decodes to 0x2000000 bytes; expected at most 0x1000000$/m,
+      /^startup32: payload-too-big: .* decodes to 0x2000000 bytes; expected at most 0x1000000\nstartup32: .* --memory .*$/m,
     );
   });
 
@@ -94,6 +94,26 @@ describe('run --payload', () => {
     expect(cached()).toEqual([]);
   });
 
+  it('ends in 130 when it is interrupted meanwhile', async () => {
+    let stderr = '';
+    const code = await main(['run', path, '--as', 'lguest', '--payload', '--no-cache'], {
+      stdout: { write: () => {} },
+      stderr: { write: chunk => (stderr += String(chunk)) },
+      color: false,
+      signal: AbortSignal.abort(),
+    });
+    expect([code, stderr]).toEqual([130, 'startup32: interrupted: ended by Ctrl-C before it was done\n']);
+  });
+
+  it.each(['xen', 'pvh'])('of %s, which unpacks by itself, a failure says who starts the rest', async as => {
+    writeFileSync(path, buildBzImage());
+    const { code, stderr } = await run(path, '--as', as);
+    expect(code).toBe(3);
+    expect(stderr).toMatch(
+      /^startup32: no-payload: .*\nstartup32: it can be started as: pc, kexec, lguest, [a-z0-9, -]*contract\n$/,
+    );
+  });
+
   it('refuses an ELF file', async () => {
     const { code, stderr } = await run(NATIVE, '--as', 'lguest', '--payload');
     expect(code).toBe(2);
@@ -101,10 +121,30 @@ describe('run --payload', () => {
   });
 });
 
-/** 32 MiB of zeros. */
-const bomb = (): Uint8Array => gzipSync(new Uint8Array(32 << 20));
+const zeros = (mebibytes: number): Uint8Array => gzipSync(new Uint8Array(mebibytes << 20));
+const bomb = (): Uint8Array => zeros(32);
 
 describe('inspect', () => {
+  it('does not unpack to find out who could start the kernel proper', async () => {
+    const { stdout } = await startup32('inspect', path);
+    expect(stdout).toMatch(/^ {2}xen +\? +.*\n? +.*\(not-unpacked\)$/m);
+    expect(cached()).toEqual([]);
+  });
+
+  it('takes a kernel proper of more than the memory that a run has by default', async () => {
+    const large = zeros(96);
+    writeFileSync(path, buildBzImage({ code: large, fields: [[0x24c, 4, large.length]] }));
+    expect((await startup32('inspect', path, '--payload')).stderr).toMatch(/^startup32: payload-not-elf: /);
+  });
+
+  it('has no line of more than 100 columns but for a word that is longer', async () => {
+    const long = join(folder, 'x'.repeat(70));
+    writeFileSync(long, file);
+    const { stdout } = await startup32('inspect', long);
+    const over = stdout.split('\n').filter(line => line.length > 100);
+    expect(over.filter(line => line.trim().includes(' '))).toEqual([]);
+  });
+
   it('says which payload, where, how it was found, and what it decodes to', async () => {
     const { stdout } = await startup32('inspect', path);
     expect(stdout).toContain(

@@ -1,12 +1,19 @@
-/** The built command as a process of its own: exit code, streams, a pipe that is closed early. */
-import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+/** The built command as a process of its own: exit code, streams, a pipe that is closed early, signals. */
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, it, type TestContext } from 'vitest';
+import { buildElf } from '../support/elf-builder.ts';
 
 const BIN = 'dist/src/cli/main.js';
 
-function startup32(context: TestContext, script: string) {
+function needsBuild(context: TestContext): void {
   if (!existsSync(BIN)) context.skip(`${BIN} is not built: npm run build makes it`);
+}
+
+function startup32(context: TestContext, script: string) {
+  needsBuild(context);
   return spawnSync('sh', ['-c', script], { encoding: 'utf8' });
 }
 
@@ -56,4 +63,36 @@ it('reads an image from a pipe', context => {
   );
   expect(stdout).toMatch(/^#GP\(0\) at startup_32\+0x1 /);
   expect(status).toBe(0);
+});
+
+it('takes the line of progress away when SIGTERM ends it', async context => {
+  needsBuild(context);
+  // The shell becomes the command, so it is the command's process id that it prints.
+  const jump = join(mkdtempSync(join(tmpdir(), 'startup32-')), 'jump.elf');
+  writeFileSync(
+    jump,
+    buildElf({
+      entry: 0x100000,
+      segments: [{ physical: 0x100000, contents: Uint8Array.of(0xeb, 0xfe) }], // 1: jmp 1b
+    }),
+  );
+  const command = `echo $$; exec node ${BIN} run ${jump} --as contract -n unlimited --engine unicorn.js`;
+  const terminal = spawn('script', ['-qec', command, '/dev/null'], {
+    env: { ...process.env, TERM: 'xterm', SHELL: '/bin/sh' },
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  let shown = '';
+  terminal.stdout.setEncoding('latin1').on('data', (text: string) => {
+    const before = shown;
+    shown += text;
+    if (before.includes(' instructions') || !shown.includes(' instructions')) return;
+    process.kill(Number.parseInt(shown, 10), 'SIGTERM');
+  });
+  const status = await new Promise<number | null | Error>(resolve => {
+    terminal.on('error', resolve).on('close', resolve);
+  });
+  if (status instanceof Error) context.skip(`script(1) gives the command its terminal: ${status.message}`);
+  const end = ' instructions\u001b[K\r\u001b[K';
+  expect(shown.slice(-end.length)).toBe(end);
+  expect(status).toBe(128 + 15);
 });

@@ -5,6 +5,7 @@ import { main } from '../../src/cli/main.ts';
 import { ended, showProgress } from '../../src/cli/progress.ts';
 
 const ERASE = '\u001b[K';
+const UP = '\u001b[A';
 
 /** A terminal whose clock stands still until it is moved. */
 function terminal(columns = 80) {
@@ -94,6 +95,24 @@ describe('showProgress', () => {
     expect(written()).toBe(`\rreading a pipe 5 MiB${ERASE}`);
     run.report(2_000_000, 50_000_000);
     expect(written()).toBe(`\rrunning vmlinuz 2,000,000 of 50,000,000 instructions${ERASE}`);
+  });
+
+  it('leaves the cursor under what it says of work that Ctrl-C ends at once, and takes that away too', () => {
+    const { io, wait, written } = terminal();
+    const progress = showProgress(io, 'running vmlinuz', 'instructions');
+    const claims = ['not counted any more; Ctrl-C ends it without a report', '(not counted any more)'];
+    progress.say(...claims);
+    expect(written()).toBe(`\rrunning vmlinuz ${claims[0]}${ERASE}\n`);
+    wait(1000);
+    progress.report(1_000_000);
+    expect(written()).toBe(`${UP}\rrunning vmlinuz 1,000,000 instructions${ERASE}`);
+    progress.say(...claims);
+    expect(written()).toBe(`\rrunning vmlinuz ${claims[0]}${ERASE}\n`);
+    progress[Symbol.dispose]();
+    expect(written()).toBe(`${UP}\r${ERASE}`);
+    const narrow = terminal(40);
+    showProgress(narrow.io, 'running vmlinuz', 'instructions').say(...claims);
+    expect(narrow.written()).toBe(`\rrunning vmlinuz ${claims[1]}${ERASE}\n`);
   });
 
   it.each([

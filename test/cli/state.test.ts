@@ -1,4 +1,5 @@
 /** `startup32 state` as a user calls it. */
+import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   mkdirSync,
@@ -14,7 +15,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Io } from '../../src/cli/io.ts';
 import { main } from '../../src/cli/main.ts';
-import { splitWords } from '../../src/cli/words.ts';
+import { splitWords } from '../../src/cli/shell-words.ts';
 
 const NATIVE = 'images/native/native.elf';
 const BZIMAGE = 'images/bzimage/bzimage.bin';
@@ -111,6 +112,15 @@ describe('--diff', () => {
     expect(stdout).toMatch(/^ {2}ring +0 +1$/m);
     expect((await state('--diff', 'pc', 'lguest', '--', NATIVE)).stdout).toBe(stdout);
     expect((await state('--diff', 'pc', 'lguest', NATIVE)).stdout).toBe(stdout);
+  });
+
+  it('reads a pipe once', async () => {
+    const pipe = join(folder(), 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    spawn('sh', ['-c', 'cat "$1" > "$2"', 'sh', NATIVE, pipe]);
+    const { stdout, stderr } = await state(pipe, '--diff', 'pc', 'lguest');
+    expect(stderr).toBe('');
+    expect(stdout).toBe((await state(NATIVE, '--diff', 'pc', 'lguest')).stdout.replaceAll(NATIVE, pipe));
   });
 
   it('says that there is no difference', async () => {
@@ -223,11 +233,15 @@ describe('--write', () => {
     expect(readFileSync(join(parent, 'precious'), 'utf8')).toBe('x');
   });
 
-  it('says that a directory cannot be made', async () => {
-    const { stderr, code } = await state(NATIVE, '--as', 'pc', '--write', join(NATIVE, 'below'));
-    expect(stderr).toMatch(/^startup32: not-writable: /);
-    expect(code).toBe(2);
-  });
+  // Under /proc (Linux) there is no such directory, and none can be made.
+  it.each([join(NATIVE, 'below'), '/proc/none', '/proc/none/below'])(
+    'says that a directory cannot be made: %s',
+    async directory => {
+      const { stderr, code } = await state(NATIVE, '--as', 'pc', '--write', directory);
+      expect(stderr).toMatch(/^startup32: not-writable: /);
+      expect(code).toBe(2);
+    },
+  );
 });
 
 it('words are taken apart as a shell does', () => {
@@ -253,9 +267,10 @@ it('loads no engine', () => {
     );
     for (const [, typeOnly, to = ''] of imports) if (typeOnly === undefined) visit(join(dirname(file), to));
   };
-  for (const file of ['main', 'state', 'state-diff', 'state-files']) visit(`src/cli/${file}.ts`);
+  for (const file of ['main', 'state/state', 'state/state-diff', 'state/state-files'])
+    visit(`src/cli/${file}.ts`);
   expect(loaded.size).toBeGreaterThan(30);
-  const engine = /^emulator\/(unicorn\/|machine|guest|session)/;
+  const engine = /^emulator\/(unicorn\/|machine|guest|run\/)/;
   expect([...loaded].filter(file => engine.test(file))).toEqual([]);
 });
 

@@ -1,13 +1,22 @@
 /** `--until payload`: the stub's hand-over to the kernel proper. */
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Ajv } from 'ajv';
 import { describe, expect, it } from 'vitest';
 import { main } from '../../src/cli/main.ts';
 import { stopJsonSchema } from '../../src/report/schema/build.ts';
 import type { StopReport } from '../../src/report/stop/report.ts';
+import { wrapKernel } from '../../src/wrap/wrap.ts';
+import { buildElf } from '../support/elf-builder.ts';
 import { describeEachEngine } from '../support/engines.ts';
 
 /** images/paravirt inside: not compressed, and placed at 0x100000, over the stub's own first instructions. */
 const BZIMAGE = 'images/bzimage/bzimage.bin';
+
+/** A bzImage around a kernel of these bytes, which is linked at 2 MiB. */
+const wrapped = (contents: Uint8Array): Promise<Uint8Array> =>
+  wrapKernel(buildElf({ entry: 0x200000, segments: [{ physical: 0x200000, contents }] }));
 
 async function run(...argv: string[]) {
   let stdout = '';
@@ -32,8 +41,14 @@ describeEachEngine('run --until payload', ({ name }) => {
     // The stub takes a stack of its own: stack_end of bzimage.S, at the end of init_size.
     expect(stdout).toMatch(/^ {3}ESP {5}0xdead0004, not promised +0x00110000$/m);
     expect(stdout).toMatch(/^ {3}CS {6}0x0010 00000000 ffffffff 00cf9b00 +the same$/m);
-    expect(stdout).toMatch(/^ {3}EFLAGS {2}0x00000002, IF=0 DF=0 IOPL=0 +the same$/m);
+    // boot.rst, "32-bit boot protocol": interrupts off, paging off, protected mode, a GDT somewhere, and no word of the rest.
+    expect(stdout).toMatch(/^ {3}EFLAGS {2}0x00000046, IF=0 DF=0 IOPL=0, promised IF +the same$/m);
+    expect(stdout).toMatch(/^ {3}GDTR {4}0x[0-9a-f]{8}, limit 0x27, not promised +the same$/m);
+    expect(stdout).toMatch(/^ {3}IDTR {4}0x00000000, limit 0x0, not promised +the same$/m);
     expect(stdout).toMatch(/^ {3}paging {2}off +the same$/m);
+    expect(stdout).toMatch(/^ {3}CR0 {5}0x00000011 \(PE ET\), promised PE PG +the same$/m);
+    expect(stdout).toMatch(/^ {3}CR3 {5}0x00000000, not promised +the same$/m);
+    expect(stdout).toMatch(/^ {3}CR4 {5}0x00000000, not promised +the same$/m);
     expect(stdout).toMatch(/^repeat .* --until payload( |$)/m);
   });
 
@@ -56,7 +71,12 @@ describeEachEngine('run --until payload', ({ name }) => {
     });
     expect(row('CS')?.given).toBe('0x0061 00000000 ffffffff 00cfbb00');
     expect(row('FS')?.found).toBe('0x0000, null');
-    expect(row('paging')).toMatchObject({ given: 'on', same: true });
+    expect(row('paging')).toMatchObject({ given: 'on', promised: true, same: true });
+    // lguest sets EFLAGS itself, and runs its guest with paging on; the other bits of CR0 are the host's.
+    expect(row('EFLAGS')).toMatchObject({ promised: true });
+    expect(row('EFLAGS')).not.toHaveProperty('promisedBits');
+    expect(row('CR0')).toMatchObject({ promised: true, promisedBits: ['PE', 'PG'] });
+    expect(row('CR4')).toMatchObject({ promised: false });
   });
 
   it('ends where something traps before: as any run does', async () => {
@@ -65,6 +85,31 @@ describeEachEngine('run --until payload', ({ name }) => {
     );
     expect(stdout).toMatch(/^#GP\(0\) at startup_32\+0xa /);
     expect(stdout).not.toContain('hand-over');
+  });
+
+  // The stub of a wrapped kernel begins with cld as well; and here the kernel begins with as much of the stub as it looks for.
+  it.each([
+    ['one byte of it', 1],
+    ['300 bytes of it', 300],
+  ])('goes to the kernel proper and not to a stub that begins the same: %s', async (_, size) => {
+    const stub = await wrapped(Uint8Array.of(0xf4));
+    const start = ((stub[0x1f1] ?? 0) + 1) * 512; // setup_sects: Documentation/x86/boot.rst
+    expect(stub[start]).toBe(0xfc);
+    const path = join(mkdtempSync(join(tmpdir(), 'startup32-')), 'bzImage');
+    writeFileSync(path, await wrapped(stub.slice(start, start + size)));
+    const { stdout } = await run(path, '--as', 'pc', '--until', 'payload', '--engine', name);
+    expect(stdout.split('\n')[0]).toBe(
+      'reached at startup_32 (0x00200000): cld is next; nothing trapped before',
+    );
+  });
+
+  it('goes to a kernel proper of one byte, of which its stub has many, with zeros behind them too', async () => {
+    const path = join(mkdtempSync(join(tmpdir(), 'startup32-')), 'bzImage');
+    writeFileSync(path, await wrapped(Uint8Array.of(0x90)));
+    const { stdout } = await run(path, '--as', 'pc', '--until', 'payload', '--engine', name);
+    expect(stdout.split('\n')[0]).toBe(
+      'reached at startup_32 (0x00200000): nop is next; nothing trapped before',
+    );
   });
 
   it('goes on through traps with --all-traps', async () => {

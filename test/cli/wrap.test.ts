@@ -29,6 +29,17 @@ describe('wrap', () => {
     expect([...image.subarray(0, 2)]).toEqual([0xeb, 0x45]);
   });
 
+  it('that is interrupted writes nothing, and ends in 130', async () => {
+    const none = join(folder, 'none');
+    const code = await main(['wrap', XEN_HELLO, '-o', none], {
+      stdout: { write: () => {} },
+      stderr: { write: () => {} },
+      color: false,
+      signal: AbortSignal.abort(),
+    });
+    expect([code, existsSync(none)]).toEqual([130, false]);
+  });
+
   it('writes over a file that is there, as cp does', async () => {
     writeFileSync(output, 'something else');
     expect((await startup32('wrap', XEN_HELLO, '-o', output, '--compress', 'none')).code).toBe(0);

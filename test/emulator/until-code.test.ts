@@ -50,6 +50,14 @@ describeEachEngine('untilCode', engine => {
     expect(stop).toMatchObject({ kind: 'reached', address: CODE, instructions: 6 });
   });
 
+  test('goes past other code that begins the same', async () => {
+    const except = [listing(`${WANTED} 90`)];
+    const run_ = (behind: string) =>
+      run(COPIES.replace('b9 06', 'b9 07'), { 4160: `${WANTED} ${behind}` }, { ...pattern(), except });
+    expect(await run_('90')).toMatchObject({ kind: 'halt' });
+    expect(await run_('91')).toMatchObject({ kind: 'reached', address: 0x3000 });
+  });
+
   test('goes on from there when it is run again', async () => {
     expect(await run(COPIES, { 4160: WANTED }, pattern(), true)).toMatchObject({
       kind: 'halt',

@@ -209,7 +209,7 @@ describe('the protected-mode code', () => {
     ['relocatable: pref_address', { fields: [RELOCATABLE, PREF] }, 0x1000000],
     ['relocatable before 2.10: 1 MiB', { version: 0x0209, fields: [RELOCATABLE] }, 0x100000],
     [
-      'zImage: 64 KiB',
+      'zImage that does not move: 64 KiB',
       {
         fields: [
           [0x211, 1, 0],
@@ -227,17 +227,21 @@ describe('the protected-mode code', () => {
     },
   );
 
-  it('of a zImage is linked for another address', () => {
-    expect(
-      codes(
-        read({
-          fields: [
-            [0x211, 1, 0],
-            [0x214, 4, 0x1000],
-          ],
-        }),
-      ),
-    ).toEqual(['zimage']);
+  it('of a zImage is loaded where its setup moves it, and a warning says so', () => {
+    const image = read({
+      fields: [
+        [0x211, 1, 0],
+        [0x214, 4, 0x1000],
+      ],
+    });
+    expect(physicalEntry(image)).toBe(0x1000);
+    expect(image.warnings).toEqual([
+      {
+        code: 'zimage',
+        message:
+          'this zImage is loaded at 0x1000, its code32_start: a boot loader reads it to 0x10000, and its real-mode setup, which does not run here, moves it from there',
+      },
+    ]);
   });
 
   it('takes init_size bytes, and never less than the file has', () => {

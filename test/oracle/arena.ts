@@ -57,8 +57,8 @@ export const TSS_IO_MAP = 0x88;
 /** The I/O permission bitmap covers the ports 0 to 0x3ff7: the CPU reads two bytes of it for each port. */
 export const TSS_LIMIT = TSS_IO_MAP + 0x800 - 1;
 /** Stacks of rings 1 and 2 in the case's TSS. */
-export const ESP1 = STACK_TOP + 0x800;
-export const ESP2 = STACK_TOP + 0xc00;
+const ESP1 = STACK_TOP + 0x800;
+const ESP2 = STACK_TOP + 0xc00;
 /** Where the task of TSS2 starts, in ring 0: an `int $0x40` of the template. */
 export const TASK2_EIP = CODE + 0x1e00;
 export const TASK2_ESP = STACK_TOP + 0x400;
@@ -68,7 +68,7 @@ export const TASK2_ESP = STACK_TOP + 0x400;
 export const PAGE_DIRECTORY = TABLES;
 /** Linear 0 to 4 MiB. */
 export const PAGE_TABLE = TABLES + 0x1000;
-export const PAE_POINTERS = TABLES + 0x2000;
+const PAE_POINTERS = TABLES + 0x2000;
 /** Linear 0 to 1 GiB. */
 export const PAE_DIRECTORY = TABLES + 0x3000;
 /** Linear 0 to 2 MiB. */

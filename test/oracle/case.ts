@@ -22,9 +22,8 @@ export const STACK_TOP = 0x45000;
 export const GDT = 0x46000;
 export const LDT = 0x47000;
 export const IDT = 0x48000;
-/** The current task's TSS with its I/O permission bitmap. */
+/** The current task's TSS with its I/O permission bitmap, two pages. */
 export const TSS = 0x49000;
-export const TSS_SIZE = 0x2000;
 /** The TSS that task switches go to. */
 export const TSS2 = 0x4b000;
 /** Two pages that are free for what a case wants to map, hide or protect. */

@@ -17,11 +17,11 @@ const OUTER_RING = 1;
 const VM86 = 2;
 
 /** CR0 as the case finds it. */
-export const cr0Of = (oracleCase: OracleCase): number =>
+const cr0Of = (oracleCase: OracleCase): number =>
   (oracleCase.cr0 | CR0_PE_ET | (oracleCase.paging === 'off' ? 0 : CR0_PG)) >>> 0;
 
 /** CR4 as the case finds it. */
-export const cr4Of = (oracleCase: OracleCase): number =>
+const cr4Of = (oracleCase: OracleCase): number =>
   (oracleCase.cr4 | (oracleCase.paging === 'pae' ? CR4_PAE : 0)) >>> 0;
 
 const kindOf = ({ mode, ring }: OracleCase): number =>

@@ -29,7 +29,7 @@ export interface Disagreement {
   readonly pairs: Set<string>;
 }
 
-export const pairName = (engine: EngineName, oracle: Oracle): string => `${engine} / ${oracle}`;
+const pairName = (engine: EngineName, oracle: Oracle): string => `${engine} / ${oracle}`;
 
 const emptyTally = (): Tally => ({ cases: 0, agree: 0, listed: 0, open: 0 });
 

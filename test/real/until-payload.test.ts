@@ -7,7 +7,7 @@ import { findProtocol } from '../../boot-protocols/index.ts';
 import { Machine } from '../../emulator/machine.ts';
 import type { Stop } from '../../emulator/stop.ts';
 import { loadUnicorn } from '../../emulator/unicorn/load.ts';
-import type { BzImage } from '../../src/kernel-image/index.ts';
+import { type BzImage, type ElfImage, relocate } from '../../src/kernel-image/index.ts';
 import { unpackKernel } from '../../src/unpack.ts';
 import { payloadEntryCode } from '../../src/until-payload.ts';
 import { nativeMissing } from '../support/engines.ts';
@@ -15,11 +15,17 @@ import { type RealInput, realImage } from '../support/real-input.ts';
 
 const MEMORY = 256 * 1024 * 1024;
 
-async function handOver(ctx: TestContext, input: RealInput, cmdline: string) {
+async function handOver(
+  ctx: TestContext,
+  input: RealInput,
+  cmdline: string,
+  look: (machine: Machine, stop: Stop, kernel: ElfImage) => void = () => {},
+) {
   const image = realImage(ctx, input);
   if (nativeMissing !== undefined) return ctx.skip(nativeMissing);
   if (image.format !== 'bzimage') throw new Error(`${input} is no bzImage`);
-  const untilCode = payloadEntryCode(await unpackKernel(image));
+  const kernel = await unpackKernel(image);
+  const untilCode = payloadEntryCode(kernel);
   const entry = findProtocol('pc').entryState(image, { memory: MEMORY, cmdline });
   using machine = Machine.open(await loadUnicorn({ engine: 'libunicorn' }), entry);
   const stop = await machine.runAsync({
@@ -27,6 +33,7 @@ async function handOver(ctx: TestContext, input: RealInput, cmdline: string) {
     instructions: Number.POSITIVE_INFINITY,
     count: 'beginning',
   });
+  look(machine, stop, kernel);
   return { image, entry, stop };
 }
 
@@ -48,15 +55,37 @@ function expectState(stop: Stop, bootParams: number): void {
 
 const address = (image: BzImage, stop: Stop): number => stop.cpu.eip % image.setup.kernelAlignment;
 
-describe.each(['debian kernel', 'debian pae kernel'] as const)('%s', input => {
+/** Where the bytes of the kernel proper in memory are not those of the image. */
+function differences(machine: Machine, image: ElfImage): readonly string[] {
+  return image.segments.flatMap(({ name, physical, contents }) => {
+    const memory = machine.readMemory(physical, contents.length);
+    const at = contents.findIndex((byte, index) => byte !== memory[index]);
+    return at < 0 ? [] : [`${name} at 0x${(physical + at).toString(16)}`];
+  });
+}
+
+/** At another address, with no word changed. */
+const moved = (kernel: ElfImage, physical: number): ElfImage['segments'] =>
+  kernel.segments.map(segment => ({
+    ...segment,
+    physical: segment.physical + physical - (kernel.relocations?.linkedAt ?? 0),
+  }));
+
+describe.each(['debian kernel', 'debian pae kernel', 'debian 11 pae kernel'] as const)('%s', input => {
   test('with nokaslr the kernel proper is where it is linked for', async ctx => {
     const { entry, stop } = await handOver(ctx, input, 'nokaslr');
     expect(stop).toMatchObject({ kind: 'reached', address: 0x1000000 });
     expectState(stop, entry.registers.esi.value);
   });
 
-  test('with KASLR it is elsewhere, and is found there', async ctx => {
-    const { image, entry, stop } = await handOver(ctx, input, '');
+  test('with KASLR it is elsewhere, and is found there, every byte as relocate() has it', async ctx => {
+    const { image, entry, stop } = await handOver(ctx, input, '', (machine, { cpu }, kernel) => {
+      expect(differences(machine, relocate(kernel, cpu.eip))).toEqual([]);
+      // The words of the list are what makes the difference.
+      expect(
+        differences(machine, { ...relocate(kernel, cpu.eip), segments: moved(kernel, cpu.eip) }),
+      ).not.toEqual([]);
+    });
     expect(stop.kind).toBe('reached');
     expect(stop.cpu.eip).not.toBe(0x1000000);
     expect(address(image, stop)).toBe(0);

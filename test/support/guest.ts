@@ -34,7 +34,7 @@ export const ROM = 0x200000;
 export const HOLE = 0x300000;
 
 /** Limit of the descriptor 0x20. */
-export const SMALL_LIMIT = 0x9fff;
+const SMALL_LIMIT = 0x9fff;
 
 /**
  * Bytes from a listing: `#` starts a comment.
@@ -88,7 +88,7 @@ export const mapping = (linear: number, physical: number, size: number, writable
   name: 'mapping',
 });
 
-export const BANKS: readonly MemoryBank[] = [
+const BANKS: readonly MemoryBank[] = [
   { name: 'RAM', start: 0, size: MEMORY, kind: 'ram' },
   { name: 'ROM', start: ROM, size: 0x10000, kind: 'rom' },
 ];

@@ -19,7 +19,7 @@ export const RING0_STACK = 0xb000;
 export type Entry = readonly [low: number, high: number];
 
 export const CODE_0: Entry = [0x0000ffff, 0x00cf9b00];
-export const DATA_0: Entry = [0x0000ffff, 0x00cf9300];
+const DATA_0: Entry = [0x0000ffff, 0x00cf9300];
 export const CODE_1: Entry = [0x0000ffff, 0x00cfbb00];
 export const CODE_3: Entry = [0x0000ffff, 0x00cffb00];
 export const DATA_3: Entry = [0x0000ffff, 0x00cff300];
@@ -58,7 +58,7 @@ function table(fields: Readonly<Record<number, number>>, size: number): Uint8Arr
   return new Uint8Array(view.buffer);
 }
 
-export function protectedEntry(options: ProtectedOptions): EntryState {
+function protectedEntry(options: ProtectedOptions): EntryState {
   const ring: Ring = options.ring ?? 0;
   const entries: Entry[] = [
     [0, 0],

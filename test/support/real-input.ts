@@ -54,7 +54,7 @@ export function findRealInput(input: RealInput): FoundInput | undefined {
 }
 
 /** Why it cannot be fetched here, as `fetch.sh` found; undefined when it only has not been fetched. */
-export function whyUnavailable(input: RealInput): string | undefined {
+function whyUnavailable(input: RealInput): string | undefined {
   const reason = join(cacheDirectory(), 'packages', `${FILES[input].packageName}.missing`);
   return existsSync(reason) ? readFileSync(reason, 'utf8').trim() : undefined;
 }

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { MSR_EFER, REG_CR0, UC_ERR_INSN_INVALID, UC_ERR_OK } from '../../emulator/unicorn/constants.ts';
+import { MSR_EFER } from '../../emulator/msrs.ts';
+import { REG_CR0, UC_ERR_INSN_INVALID, UC_ERR_OK } from '../../emulator/unicorn/constants.ts';
 import { describeEachEngine } from '../support/engines.ts';
 import { CODE, Cpu } from './cpu.ts';
 

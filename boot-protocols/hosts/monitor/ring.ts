@@ -21,7 +21,7 @@ import { readWord } from '../instruction.ts';
 const ACCESSED = 1;
 
 /** The real ring of the virtual ring 0. */
-export const kernelRing = ({ entry }: AnswerContext): Ring => entry.ring;
+const kernelRing = ({ entry }: AnswerContext): Ring => entry.ring;
 
 /** The code that stopped believes that it is in ring 0. */
 export const inVirtualRing0 = (stop: Stop, context: AnswerContext): boolean =>

@@ -11,6 +11,7 @@ import {
   type Ring,
   type TableRegister,
 } from '../../cpu-state.ts';
+import { MSR_EFER } from '../../msrs.ts';
 import {
   type Descriptor,
   decodeDescriptor,
@@ -22,7 +23,6 @@ import {
 } from '../../segmentation.ts';
 import type { ContextBlob, Unicorn } from '../api.ts';
 import {
-  MSR_EFER,
   REG_CR0,
   REG_CR2,
   REG_CR3,

@@ -5,7 +5,7 @@
  */
 import type { Rodata, Work } from './rodata.ts';
 
-export const TOKENS = 256;
+const TOKENS = 256;
 export const TOKEN_INDEX_SIZE = 2 * TOKENS;
 
 /** KSYM_NAME_LEN of Linux 6.1 and later, the longest so far: a name with its type letter and NUL fits in it. */

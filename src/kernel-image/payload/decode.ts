@@ -37,7 +37,7 @@ const CODECS: Readonly<Record<CodecName, () => Promise<Codec>>> = {
 /**
  * @param bytes the whole payload, with the size word that the kernel's build appends to every format but gzip
  * @throws {KernelImageError} `payload-format` for an unknown one, `corrupt-payload` with the codec and the offset in the
- *   file, `payload-too-big` when more comes out than `limit` or than the payload itself says
+ *   file, also when more comes out than the payload itself says, `payload-too-big` when that is more than `limit`
  * @throws the signal's reason
  */
 export async function decodePayload(
@@ -68,12 +68,17 @@ export async function decodePayload(
     );
   }
   const codec = await CODECS[format]();
+  const making = (done: number): void => {
+    onProgress?.(done, size);
+    signal?.throwIfAborted();
+  };
   try {
     return await codec({
       bytes: hasSizeWord(format) ? bytes.subarray(0, bytes.length - SIZE_WORD) : bytes,
       size,
+      making,
       made: async done => {
-        onProgress?.(done, size);
+        making(done);
         await otherWork();
         signal?.throwIfAborted();
       },
@@ -81,7 +86,7 @@ export async function decodePayload(
   } catch (error) {
     if (error instanceof TooBig) {
       throw new KernelImageError(
-        'payload-too-big',
+        'corrupt-payload',
         `${where} decodes to more than ${hex(size)} bytes; expected exactly that, because its last word says so`,
       );
     }
@@ -101,8 +106,8 @@ export async function decodePayload(
   }
 }
 
-/** Lets timers and signals run; the codecs themselves never wait. A browser has no setImmediate, and waits longer. */
-const otherWork = (): Promise<void> =>
+/** Lets timers and signals run; the codecs themselves do not wait. A browser has no setImmediate, and waits longer. */
+export const otherWork = (): Promise<void> =>
   new Promise(resolve => {
     if (typeof setImmediate === 'function') setImmediate(resolve);
     else setTimeout(resolve, 0);

@@ -4,11 +4,10 @@
  */
 import { hex, u16, u32 } from '../bytes.ts';
 import type { Warning } from '../kernel-image.ts';
-import type { SetupHeader } from '../setup-header.ts';
+import { PARAGRAPH, type SetupHeader } from '../setup-header.ts';
 import { crc32 } from './codecs/checksums.ts';
 
 const VERSION_CRC = 0x0208;
-const PARAGRAPH = 16;
 const WORD = 4;
 
 /**

@@ -79,6 +79,8 @@ const softwareInterrupt: Explainer<'software-interrupt'> = (stop, scene) => {
     vectors.length === 0
       ? `${scene.entry.protocol} has no hypercall vector`
       : `hypercalls of ${scene.entry.protocol} use ${vectors.join(', ')}`;
+  // At CPL 0 no DPL is too low: it is the gate that is missing.
+  const gate = stop.cpu.cpl === 0 ? 'which must be there and present' : 'whose DPL must be at least CPL';
   return {
     // INT n through an open gate is no exception, although it goes through the same table.
     title:
@@ -91,7 +93,7 @@ const softwareInterrupt: Explainer<'software-interrupt'> = (stop, scene) => {
       `${scene.instruction} calls vector ${hex8(stop.vector)}`,
       `${scene.mnemonic} calls vector ${hex8(stop.vector)}`,
     ],
-    why: `${scene.mnemonic} goes through gate ${hex8(stop.vector)} of the IDT, whose DPL must be at least CPL (SDM vol. 3, 6.12.1); ${known}.`,
+    why: `${scene.mnemonic} goes through gate ${hex8(stop.vector)} of the IDT, ${gate} (SDM vol. 3, 6.12.1); ${known}.`,
     details: [],
     facts: { vector: hex8(stop.vector) },
   };

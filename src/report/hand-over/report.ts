@@ -7,6 +7,8 @@ export interface HandOverRow {
   given: string;
   /** Whether the boot protocol promises it; absent where there is nothing to promise apart. */
   promised?: boolean;
+  /** Only these bits of it are promised. */
+  promisedBits?: string[];
   /** At the first instruction of the kernel proper. */
   found: string;
   same: boolean;

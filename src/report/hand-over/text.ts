@@ -1,9 +1,14 @@
 /** The hand-over to the kernel proper, as lines of the text report. */
 import type { Style } from '../style.ts';
 import { table } from '../table.ts';
-import type { HandOverReport } from './report.ts';
+import type { HandOverReport, HandOverRow } from './report.ts';
 
 const HEADING = ['', 'given to the stub', 'found by the kernel proper'];
+
+function givenInWords({ given, promised, promisedBits }: HandOverRow): string {
+  if (promisedBits) return `${given}, promised ${promisedBits.join(' ')}`;
+  return promised === false ? `${given}, not promised` : given;
+}
 
 export function handOverLines(report: HandOverReport | undefined, style: Style): string[] {
   if (!report) return [];
@@ -13,9 +18,7 @@ export function handOverLines(report: HandOverReport | undefined, style: Style):
   return [
     `${style.faint('hand-over')} the kernel proper begins at ${entry}${where}`,
     ...table(
-      rows.map(({ what, given, promised, found, same }) => ({
-        cells: [what, promised === false ? `${given}, not promised` : given, same ? 'the same' : found],
-      })),
+      rows.map(row => ({ cells: [row.what, givenInWords(row), row.same ? 'the same' : row.found] })),
       { heading: HEADING, style, indent: 3 },
     ),
   ];

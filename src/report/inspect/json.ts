@@ -1,6 +1,6 @@
 /** A KernelImage as JSON: everything that a loader needs to know. Addresses as hex strings, sizes as numbers. */
 import type { BootProtocol } from '../../../boot-protocols/protocol.ts';
-import { startersOf } from '../../../boot-protocols/startable.ts';
+import { startersOf } from '../../../boot-protocols/who-can-start.ts';
 import {
   type BzImage,
   decodeXenNotes,
@@ -13,6 +13,7 @@ import {
   protocolVersion,
   type SetupHeaderField,
 } from '../../kernel-image/index.ts';
+import { setupFlagNames } from '../../kernel-image/setup-header.ts';
 import { hex32, hexBytes, hexShort } from '../hex.ts';
 
 export interface EntryPoint {
@@ -247,24 +248,8 @@ function bzImageReport(image: BzImage): NonNullable<InspectReport['bzimage']> {
   };
 }
 
-/** Linux 6.1 arch/x86/include/uapi/asm/bootparam.h: loadflags, xloadflags. */
-const FIELD_BITS: Readonly<Record<string, Readonly<Record<number, string>>>> = {
-  loadflags: { 0: 'LOADED_HIGH', 1: 'KASLR_FLAG', 5: 'QUIET_FLAG', 6: 'KEEP_SEGMENTS', 7: 'CAN_USE_HEAP' },
-  xloadflags: {
-    0: 'XLF_KERNEL_64',
-    1: 'XLF_CAN_BE_LOADED_ABOVE_4G',
-    2: 'XLF_EFI_HANDOVER_32',
-    3: 'XLF_EFI_HANDOVER_64',
-    4: 'XLF_EFI_KEXEC',
-    5: 'XLF_5LEVEL',
-    6: 'XLF_5LEVEL_ENABLED',
-  },
-};
-
 const fieldBits = ({ name, value }: SetupHeaderField): string[] =>
-  Object.entries(FIELD_BITS[name] ?? {})
-    .filter(([bit]) => (Number(value) >>> Number(bit)) & 1)
-    .map(([, bit]) => bit);
+  name === 'loadflags' || name === 'xloadflags' ? setupFlagNames(name, Number(value)) : [];
 
 /** Xen's notes by what they mean; any other by its bytes. */
 function noteValue(note: Note): string {

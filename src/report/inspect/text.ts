@@ -1,10 +1,10 @@
 /** The text of `startup32 inspect`, from its JSON alone. */
-import { NOT_UNPACKED } from '../../../boot-protocols/startable.ts';
+import { NOT_UNPACKED } from '../../../boot-protocols/who-can-start.ts';
 import { printable } from '../../printable.ts';
 import { bare, count } from '../hex.ts';
+import { paragraph, TEXT_COLUMNS, wrap } from '../lines.ts';
 import { PLAIN } from '../style.ts';
 import { table as columns } from '../table.ts';
-import { paragraph } from '../wrap.ts';
 import type { InspectReport } from './json.ts';
 
 /** @returns the text, ending in a newline. */
@@ -29,15 +29,20 @@ const table = (heading: readonly string[], rows: readonly (readonly string[])[])
     { heading },
   );
 
+/** A name may have any length: what goes over the line stands under it. */
+const folded = (line: string): string[] =>
+  wrap(line, TEXT_COLUMNS - FOLD.length).map((part, index) => (index === 0 ? part : `${FOLD}${part}`));
+const FOLD = '  ';
+
 function head(report: InspectReport): string[] {
   const { name, format, size, sha256, elf, bzimage, entryPoints } = report;
   const kind = bzimage
     ? `bzImage, boot protocol ${bzimage.protocolVersion}, ${bzimage.is64Bit ? '64-bit kernel' : '32-bit kernel'}`
     : `ELF32 i386 ${elf?.type ?? format}`;
   return [
-    `${printable(name)}: ${kind}, ${count(size, 'byte')}, ${symbolCount(report)}`,
+    ...folded(`${printable(name)}: ${kind}, ${count(size, 'byte')}, ${symbolCount(report)}`),
     `sha256 ${sha256}`,
-    ...(bzimage?.kernelVersion === undefined ? [] : [`kernel version ${bzimage.kernelVersion}`]),
+    ...(bzimage?.kernelVersion === undefined ? [] : folded(`kernel version ${bzimage.kernelVersion}`)),
     ...entryPoints.map(entry => `${entry.name} ${entry.address} (${entry.space})`),
     ...(bzimage
       ? [
@@ -68,7 +73,7 @@ function kernelProperLines({ container, relocations }: InspectReport): string[] 
   return [
     `kernel proper out of the ${payload} payload of a bzImage: boot protocol ${protocolVersion}, ${count(size, 'byte')}`,
     `sha256 of the bzImage ${sha256}`,
-    ...(kernelVersion === undefined ? [] : [`kernel version ${kernelVersion}`]),
+    ...(kernelVersion === undefined ? [] : folded(`kernel version ${kernelVersion}`)),
     relocations === undefined
       ? 'no relocation list: not relocatable'
       : `relocation list of ${count(relocations.words, 'word')}, linked for ${relocations.linkedAt} (physical)`,

@@ -1,6 +1,7 @@
 /** What passed silently, as lines of the text report. */
+
+import { TEXT_COLUMNS, wrap } from '../lines.ts';
 import type { Style } from '../style.ts';
-import { TEXT_COLUMNS, wrap } from '../wrap.ts';
 import type { ObservationReport } from './report.ts';
 
 const INDENT = '   ';

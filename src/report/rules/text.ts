@@ -1,7 +1,7 @@
 /** The text of `startup32 explain`, rendered from its JSON alone. */
 import { count } from '../hex.ts';
+import { LABEL_WIDTH, paragraph, TEXT_COLUMNS, wrap } from '../lines.ts';
 import { COLOURED, PLAIN, type Style } from '../style.ts';
-import { LABEL_WIDTH, paragraph, TEXT_COLUMNS, wrap } from '../wrap.ts';
 import type { ExplainReport, HostReport, RuleReport } from './report.ts';
 
 const GAP = 2;

@@ -12,6 +12,7 @@ export const handOverSchema = z
         what: text('ESI, CS, CR0, EFLAGS, paging …'),
         given: text('as the stub was given it'),
         promised: z.boolean().describe('whether the boot protocol promises it').exactOptional(),
+        promisedBits: z.array(z.string()).describe('only these bits of it are promised').exactOptional(),
         found: text('as the kernel proper finds it'),
         same: z.boolean(),
       }),

@@ -24,18 +24,28 @@ export const stateRegister = z.strictObject({
 export const stateSegment = z
   .strictObject({
     selector: word('visible part'),
-    promised: promised.exactOptional(),
+    promised,
+    selectorPromised: z.boolean().describe('false: the hidden part alone is promised'),
     descriptor: descriptor.exactOptional(),
     type: text('of the descriptor, in words').exactOptional(),
   })
   .describe('a segment register; without a descriptor it holds the null selector');
 
 export const stateTable = z
-  .strictObject({ base: dword('linear base'), limit: word('in bytes, inclusive') })
+  .strictObject({
+    base: dword('linear base'),
+    limit: word('in bytes, inclusive'),
+    promised,
+    descriptorsPromised: z
+      .boolean()
+      .describe('of GDTR: a table with descriptors of the promised selectors, wherever it is')
+      .exactOptional(),
+  })
   .describe('GDTR or IDTR; base and limit 0: there is no table');
 
 const set = z.array(z.string()).describe('names of the bits that are set, lowest first');
-export const stateBits = z.strictObject({ value: dword('its value'), set });
+const promisedBits = dword('the bits whose values are promised');
+export const stateBits = z.strictObject({ value: dword('its value'), set, promised: promisedBits });
 export const stateEip = z.strictObject({
   value: dword('linear address'),
   symbol: text('nearest symbol').exactOptional(),
@@ -43,6 +53,7 @@ export const stateEip = z.strictObject({
 export const stateEflags = z.strictObject({
   value: dword('its value'),
   set,
+  promised: promisedBits,
   iopl: z.int().min(0).max(3).describe('I/O privilege level'),
 });
 

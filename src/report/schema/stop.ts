@@ -10,7 +10,7 @@ import { flagSchema, observationSchema } from './observations.ts';
 import { operandSchema } from './operands.ts';
 import { bytes, descriptor, dword, hex, text, whole, word } from './parts.ts';
 
-export const SCHEMA_NAME = 'startup32/stop@1';
+const SCHEMA_NAME = 'startup32/stop@1';
 
 /** A record of every kind: the compiler checks that none is missing. */
 export const KINDS: { readonly [K in StopKind]: K } = {

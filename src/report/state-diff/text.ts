@@ -1,11 +1,11 @@
 /** The text of `startup32 state --diff`, from its JSON alone: the two states side by side, where they differ. */
 import { printable } from '../../printable.ts';
 import { count } from '../hex.ts';
+import { paragraph, TEXT_COLUMNS } from '../lines.ts';
 import { entriesOf, isZero, shortValue } from '../state/structure-text.ts';
 import type { StateTextOptions } from '../state/text.ts';
 import { COLOURED, PLAIN, type Style } from '../style.ts';
 import { type Row, table } from '../table.ts';
-import { paragraph, TEXT_COLUMNS } from '../wrap.ts';
 import type {
   ComparedPart,
   ComparedState,

@@ -1,8 +1,10 @@
 /** The compared things of a state in a few words each, to stand side by side. */
+import { type BitNames, CR0_BITS, CR4_BITS } from '../../../emulator/operands/bits.ts';
 import { printable } from '../../printable.ts';
 import { bare, count } from '../hex.ts';
 import { sizeInWords } from '../size.ts';
-import { flagsInWords, segmentInWords, tableInWords } from '../state/cpu-text.ts';
+import { EFER_BITS } from '../state/bits.ts';
+import { flagsInWords, segmentInWords, tableInWords, withPromisedBits } from '../state/cpu-text.ts';
 import { accessInWords, contentsInWords, rangeInWords } from '../state/memory-text.ts';
 import type { StateBits, StateMapping, StateRegion, StateSegment } from '../state/report.ts';
 import { valueInWords } from '../state/structure-text.ts';
@@ -14,11 +16,15 @@ const HASH_DIGITS = 12;
 const joined = (...parts: readonly (string | undefined | false)[]): string =>
   printable(parts.filter(part => part !== undefined && part !== false && part !== '').join(' '));
 
-const bitsInWords = ({ value, set }: StateBits): string => joined(value, set.join(' '));
+const bitsInWords = (register: StateBits, names: BitNames): string => {
+  const { value, set, promised } = register;
+  const open = Number(promised) === 0 && (set.length === 0 ? 'unspecified' : 'unspecified,');
+  return joined(value, open, withPromisedBits(set.join(' '), register, names));
+};
 
 function segment(value: StateSegment): string {
-  const { selector, descriptor: d, promised } = value;
-  const open = promised === false && 'unspecified,';
+  const { selector, descriptor: d, promised, selectorPromised } = value;
+  const open = promised ? !selectorPromised && '(unspecified)' : 'unspecified,';
   if (!d) return joined(selector, open, 'null');
   const flat = Number(d.base) === 0 && Number(d.limit) === 0xffffffff;
   const place = flat ? 'flat,' : `base ${bare(d.base)}, limit ${bare(d.limit)},`;
@@ -45,19 +51,27 @@ const region = (value: StateRegion, differ: readonly string[]): string =>
       `(sha256 ${value.contents.sha256.slice(0, HASH_DIGITS)}…)`,
   );
 
+/** By the control register's name. */
+const BITS: Readonly<Record<string, BitNames>> = { cr0: CR0_BITS, cr4: CR4_BITS, efer: EFER_BITS };
+
 type WordedPart = Exclude<ComparedPart, 'platform'>;
 
 /** `differ`: names of the values that differ. */
 const IN_WORDS: {
-  readonly [P in WordedPart]: (value: ComparedParts[P], differ: readonly string[]) => string;
+  readonly [P in WordedPart]: (value: ComparedParts[P], differ: readonly string[], name: string) => string;
 } = {
   ring: ({ value }) => String(value),
   register: ({ value, promised, meaning }) => joined(value, promised ? meaning : 'unspecified'),
   eip: ({ value, symbol }) => joined(value, symbol),
-  eflags: value => joined(value.value, flagsInWords(value)),
+  eflags: value => joined(value.value, Number(value.promised) === 0 && 'unspecified,', flagsInWords(value)),
   segment,
-  table: value => joined(`base ${bare(value.base)}, limit ${bare(value.limit)}:`, tableInWords(value)),
-  control: bitsInWords,
+  table: value =>
+    joined(
+      `base ${bare(value.base)}, limit ${bare(value.limit)}:`,
+      tableInWords(value),
+      !value.promised && (value.descriptorsPromised ? '(descriptors promised)' : '(unspecified)'),
+    ),
+  control: (value, _differ, name) => bitsInWords(value, BITS[name] ?? {}),
   paging: ({ mode, tablePages }) => (mode === 'off' ? mode : `${mode}, ${count(tablePages, 'table page')}`),
   mapping,
   memory: ({ undefinedByte }) => `${undefinedByte} where no region defines it`,
@@ -81,7 +95,7 @@ export function inWords(difference: Exclude<StateDifference, { part: 'platform' 
   return sides(difference);
 }
 
-function sides<P extends WordedPart>({ part, differ, a, b }: DifferenceIn<P>): Sides {
+function sides<P extends WordedPart>({ part, name, differ, a, b }: DifferenceIn<P>): Sides {
   const words = IN_WORDS[part];
-  return { a: a && words(a, differ), b: b && words(b, differ) };
+  return { a: a && words(a, differ, name), b: b && words(b, differ, name) };
 }

@@ -1,7 +1,13 @@
 /** The JSON report of an EntryState; see `report.ts`. No engine takes part. */
-import { GENERAL_REGISTERS, type GeneralRegister } from '../../../emulator/cpu-state.ts';
+import { GENERAL_REGISTERS, type GeneralRegister, type TableRegister } from '../../../emulator/cpu-state.ts';
 import { entryReader } from '../../../emulator/entry-memory.ts';
-import type { EntryState, MemoryRegion, Platform } from '../../../emulator/entry-state.ts';
+import {
+  ALL_PROMISED,
+  type EntryState,
+  type MemoryRegion,
+  type Platform,
+  type Promises,
+} from '../../../emulator/entry-state.ts';
 import { iopl } from '../../../emulator/flags.ts';
 import { MEMORY_POISON } from '../../../emulator/memory.ts';
 import { CR0_BITS, CR4_BITS, setBits } from '../../../emulator/operands/bits.ts';
@@ -13,7 +19,14 @@ import { descriptorReport, typeInWords } from '../descriptor.ts';
 import { hex8, hex16, hex32 } from '../hex.ts';
 import { createNames } from '../names.ts';
 import { EFER_BITS, EFLAGS_BITS } from './bits.ts';
-import type { StateBits, StatePlatform, StateRegion, StateReport, StateSegment } from './report.ts';
+import type {
+  StateBits,
+  StatePlatform,
+  StateRegion,
+  StateReport,
+  StateSegment,
+  StateTable,
+} from './report.ts';
 import { structureReport } from './structures.ts';
 
 /** What a hypercall's arguments are in where the platform does not say. */
@@ -22,6 +35,12 @@ const USUAL_ARGUMENTS: readonly GeneralRegister[] = ['ebx', 'ecx', 'edx', 'esi']
 /** @param image what the entry state was made from. */
 export function stateReport(entry: EntryState, image: KernelImage): StateReport {
   const { control, memory, symbol } = parts(entry, image);
+  const promises = promisesOf(entry);
+  const segment = (register: SegmentRegister, promised: boolean): StateSegment => ({
+    ...segmentReport(register),
+    promised,
+    selectorPromised: promised && promises.selectors,
+  });
   return {
     schema: 'startup32/state@1',
     image: { name: image.name, format: image.format, size: image.size, sha256: image.sha256 },
@@ -36,16 +55,16 @@ export function stateReport(entry: EntryState, image: KernelImage): StateReport 
     eflags: {
       value: hex32(entry.eflags),
       set: namesOf(entry.eflags, EFLAGS_BITS),
+      promised: hex32(promises.eflags),
       iopl: iopl(entry.eflags),
     },
-    segments: record(SEGMENT_NAMES, (name: SegmentName) => ({
-      ...segment(entry.segments[name]),
-      promised: entry.segments[name].promised,
-    })),
-    ldtr: segment(entry.ldtr),
-    tr: segment(entry.tr),
-    gdtr: { base: hex32(entry.gdtr.base), limit: hex16(entry.gdtr.limit) },
-    idtr: { base: hex32(entry.idtr.base), limit: hex16(entry.idtr.limit) },
+    segments: record(SEGMENT_NAMES, (name: SegmentName) =>
+      segment(entry.segments[name], entry.segments[name].promised),
+    ),
+    ldtr: segment(entry.ldtr, promises.ldtr),
+    tr: segment(entry.tr, promises.tr),
+    gdtr: { ...table(entry.gdtr, promises.gdtr), descriptorsPromised: promises.gdt },
+    idtr: table(entry.idtr, promises.idtr),
     control,
     paging: {
       mode: entry.paging.mode,
@@ -70,13 +89,14 @@ export function stateReport(entry: EntryState, image: KernelImage): StateReport 
 
 function parts(entry: EntryState, image: KernelImage) {
   const { cr0, cr2, cr3, cr4, efer } = entry.control;
+  const promises = promisesOf(entry);
   return {
     control: {
-      cr0: bits(cr0, CR0_BITS),
-      cr2: { value: hex32(cr2), set: [] },
-      cr3: { value: hex32(cr3), set: [] },
-      cr4: bits(cr4, CR4_BITS),
-      efer: bits(efer, EFER_BITS),
+      cr0: bits(cr0, promises.cr0, CR0_BITS),
+      cr2: { value: hex32(cr2), set: [], promised: hex32(promises.cr2) },
+      cr3: { value: hex32(cr3), set: [], promised: hex32(promises.cr3) },
+      cr4: bits(cr4, promises.cr4, CR4_BITS),
+      efer: bits(efer, promises.efer, EFER_BITS),
     },
     memory: {
       undefinedByte: hex8(entry.poison === true ? MEMORY_POISON : 0),
@@ -94,16 +114,25 @@ function record<K extends string, V>(names: readonly K[], make: (name: K) => V):
 }
 
 /** Bits with a name, and `bit N` for the others. */
-const bits = (value: number, names: Readonly<Record<number, string>>): StateBits => ({
+const bits = (value: number, promised: number, names: Readonly<Record<number, string>>): StateBits => ({
   value: hex32(value),
   set: setBits(value, names),
+  promised: hex32(promised),
 });
 
 /** Bits with a name alone: the fixed bit 1 of EFLAGS and the two of IOPL say nothing by themselves. */
 const namesOf = (value: number, names: Readonly<Record<number, string>>): string[] =>
   setBits(value, names).filter(name => !name.startsWith('bit '));
 
-const segment = ({ selector, descriptor }: SegmentRegister): StateSegment => ({
+const table = ({ base, limit }: TableRegister, promised: boolean): StateTable => ({
+  base: hex32(base),
+  limit: hex16(limit),
+  promised,
+});
+
+const promisesOf = (entry: EntryState): Promises => entry.promises ?? ALL_PROMISED;
+
+const segmentReport = ({ selector, descriptor }: SegmentRegister) => ({
   selector: hex16(selector),
   ...(descriptor && { descriptor: descriptorReport(descriptor), type: typeInWords(descriptor) }),
 });

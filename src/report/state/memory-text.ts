@@ -15,7 +15,7 @@ export const rangeInWords = (start: string, size: number): string =>
 export const accessInWords = ({ writable, user }: Pick<StateMapping, 'writable' | 'user'>): string =>
   `${writable ? 'writable' : 'read-only'}, ${user ? 'user' : 'supervisor'}`;
 
-export const pagingInWords = ({ paging, control }: StateReport): string =>
+const pagingInWords = ({ paging, control }: StateReport): string =>
   paging.mode === 'off'
     ? 'paging off'
     : `paging ${MODES[paging.mode]}, CR3 ${control.cr3.value}, ${count(paging.tablePages, 'table page')}`;

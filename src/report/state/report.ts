@@ -24,8 +24,9 @@ export interface StateRegister {
 /** A segment register; without a descriptor it holds the null selector. */
 export interface StateSegment {
   selector: string;
-  /** Absent for LDTR and TR, which no protocol leaves open. */
-  promised?: boolean;
+  promised: boolean;
+  /** False: the hidden part alone is promised. */
+  selectorPromised: boolean;
   descriptor?: DescriptorReport;
   /** The descriptor's type in words: `code, readable, accessed`. */
   type?: string;
@@ -36,6 +37,10 @@ export interface StateTable {
   base: string;
   /** In bytes, inclusive. */
   limit: string;
+  /** Base and limit. */
+  promised: boolean;
+  /** Of GDTR: a table with descriptors of the promised selectors, wherever it is. */
+  descriptorsPromised?: boolean;
 }
 
 /** A register whose bits have names. */
@@ -43,6 +48,8 @@ export interface StateBits {
   value: string;
   /** Names of the bits that are set, lowest first. */
   set: string[];
+  /** The bits whose values are promised; `0xffffffff`: the register is. */
+  promised: string;
 }
 
 export interface StateMapping {

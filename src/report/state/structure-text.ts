@@ -1,9 +1,9 @@
 /** Structures of a state's text: a line for each field that someone wrote, and one for each entry of an array. */
 import { printable } from '../../printable.ts';
 import { count } from '../hex.ts';
+import { TEXT_COLUMNS, wrap } from '../lines.ts';
 import type { Style } from '../style.ts';
 import { type Row, table } from '../table.ts';
-import { TEXT_COLUMNS, wrap } from '../wrap.ts';
 import type { StateField, StateStructure } from './report.ts';
 
 /** Bytes that are shown of a field that is nothing but bytes. */

@@ -1,8 +1,8 @@
 /** The text of `startup32 state`, from its JSON alone. */
 import { printable } from '../../printable.ts';
+import { paragraph } from '../lines.ts';
 import { COLOURED, PLAIN, type Style } from '../style.ts';
 import { type Row, table } from '../table.ts';
-import { paragraph } from '../wrap.ts';
 import { controlText, registersText, segmentsText } from './cpu-text.ts';
 import { memoryText, pagingText } from './memory-text.ts';
 import type { StatePlatform, StateReport } from './report.ts';
@@ -54,7 +54,7 @@ function hypervisorInWords({ ring, platform: { hypervisor } }: StateReport): str
 }
 
 /** The instructions that are hypercalls. */
-export const hypercallsInWords = ({ hypercallVectors, vmcall }: StatePlatform): string =>
+const hypercallsInWords = ({ hypercallVectors, vmcall }: StatePlatform): string =>
   [...hypercallVectors.map(vector => `int $${vector}`), ...(vmcall ? ['vmcall'] : [])].join(', ');
 
 function platformText(report: StateReport, style: Style): string[] {

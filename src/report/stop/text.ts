@@ -3,9 +3,9 @@ import { printable } from '../../printable.ts';
 import { flagTable } from '../flags.ts';
 import { handOverLines } from '../hand-over/text.ts';
 import { bare } from '../hex.ts';
+import { paragraph } from '../lines.ts';
 import { silentLines } from '../observations/text.ts';
 import { COLOURED, PLAIN, type Style } from '../style.ts';
-import { paragraph } from '../wrap.ts';
 import { registerDump } from './registers.ts';
 import type { StopReport } from './report.ts';
 

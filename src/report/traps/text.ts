@@ -1,8 +1,8 @@
 /** The text report of all traps, from its JSON and nothing else: a table, the answers in words, and the last stop. */
 import { count } from '../hex.ts';
+import { TEXT_COLUMNS, wrap } from '../lines.ts';
 import { type TextOptions, textReport } from '../stop/text.ts';
 import { COLOURED, PLAIN, type Style } from '../style.ts';
-import { TEXT_COLUMNS, wrap } from '../wrap.ts';
 import type { TrapReport, TrapsReport } from './report.ts';
 
 const ELLIPSIS = '…';

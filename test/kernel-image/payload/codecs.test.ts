@@ -103,6 +103,27 @@ describe('other settings of the same programs', () => {
   }
 });
 
+describe('decoders that cannot wait', () => {
+  const contents = kernelLike(3 * MIB, 5);
+  for (const compressor of COMPRESSORS.filter(({ format }) => format === 'bzip2' || format === 'lzma')) {
+    it(`${compressor.format}: progress on the way, and an end when the signal says so`, async ctx => {
+      const payload = payloadOf(ctx, compressor, contents);
+      const seen: number[] = [];
+      await decodePayload(payload, compressor.format, { onProgress: done => void seen.push(done) });
+      expect(seen.filter(done => done > 0 && done < contents.length).length).toBeGreaterThan(0);
+
+      const stop = new AbortController();
+      const onProgress = (done: number): void => {
+        expect(done).toBeLessThan(contents.length);
+        if (done > 0) stop.abort(new Error('enough'));
+      };
+      await expect(
+        decodePayload(payload, compressor.format, { onProgress, signal: stop.signal }),
+      ).rejects.toThrow('enough');
+    });
+  }
+});
+
 describe('an uncompressed payload', () => {
   it('is what it is', async () => {
     const contents = kernelLike(1000);

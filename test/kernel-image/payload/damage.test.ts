@@ -126,6 +126,15 @@ for (const compressor of COMPRESSORS) {
       judge(found, format, bomb);
     });
 
+    it('with bytes behind its end, it is refused', async ctx => {
+      const payload = original(ctx, compressor);
+      const end = format === 'gzip' ? payload.length : payload.length - 4;
+      const longer = bytesOf(payload.subarray(0, end), [0, 0x5a, 0xff], payload.subarray(end));
+      const found = await outcome(longer, format);
+      expect(found).toHaveProperty('code');
+      judge(found, format, longer);
+    });
+
     it('stops when the signal says so', async ctx => {
       const payload = original(ctx, compressor);
       const stop = new AbortController();
@@ -139,16 +148,94 @@ for (const compressor of COMPRESSORS) {
   });
 }
 
+describe('lengths that no compressor writes', () => {
+  /** Bits, from strings of 0 and 1. */
+  const bits = (...parts: readonly string[]): Uint8Array => {
+    const all = parts.join('');
+    return Uint8Array.from({ length: Math.ceil(all.length / 8) }, (_, at) =>
+      Number.parseInt(all.slice(at * 8, at * 8 + 8).padEnd(8, '0'), 2),
+    );
+  };
+  const word = (value: number, size: number): string => value.toString(2).padStart(size, '0');
+
+  it.each([20, 30, 31, 32, 33, 40, 64])('bzip2: a run of %i digits', async digits => {
+    // One byte value, two tables with the codes 0 (RUNA), 10 (RUNB) and 11 (end of the block).
+    const table = `${word(1, 5)}0${'100'}0`;
+    const payload = bits(
+      word(0x425a6839, 32),
+      word(0x314159265359, 48),
+      word(0, 32 + 1 + 24),
+      word(0x8000, 16),
+      word(0x8000, 16),
+      word(2, 3),
+      word(3, 15),
+      '000',
+      table,
+      table,
+      '10'.repeat(digits),
+      '11',
+      word(0, 64),
+    );
+    const found = await outcome(withSize(payload, 1000), 'bzip2');
+    expect(found).toHaveProperty('code');
+    judge(found, 'bzip2', payload);
+  });
+
+  it.each([
+    ['literals', []],
+    ['a match', [0x1f, 0x41, 1, 0]],
+  ])('lz4: %s of 2 GiB', async (_what, start) => {
+    const block = new Uint8Array(8 << 20).fill(0xff);
+    block.set(start);
+    block[block.length - 2] = 0;
+    const payload = bytesOf([2, 0x21, 0x4c, 0x18], le32(block.length), block);
+    const found = await outcome(withSize(payload, LIMIT), 'lz4');
+    expect(found).toHaveProperty('code');
+    judge(found, 'lz4', payload);
+  });
+});
+
 describe('what the message says', () => {
   const cases: readonly (readonly [PayloadFormat, number, readonly number[], RegExp])[] = [
     ['gzip', 2, [7], /at offset 0x5094: the magic and method are 1f 8b 07; expected 1f 8b 08$/],
-    ['bzip2', 4, [0x32], /at offset 0x5098: a block starts with 324159265359; expected 314159265359$/],
+    [
+      'bzip2',
+      0,
+      [0x43],
+      /at offset 0x5098: the bzip2 data cannot be decoded \(Not bzip data: bad magic\); expected data that can$/,
+    ],
+    [
+      'bzip2',
+      4,
+      [0x32],
+      /at offset 0x509e: the bzip2 data cannot be decoded \(Not bzip data\); expected data that can$/,
+    ],
+    [
+      'bzip2',
+      13,
+      [1],
+      /: the bzip2 data cannot be decoded \(Data error: Bad block CRC \(got [0-9a-f]+ expected [0-9a-f]+\)\); expected data that can$/,
+    ],
     ['lzma', 0, [225], /at offset 0x5094: the properties are 225; expected less than 225$/],
+    ['lzma', 13, [1], /at offset 0x50a1: the first byte of the data is 1; expected 0$/],
+    // The first bit of the data says that a match comes first.
+    [
+      'lzma',
+      14,
+      [0xff, 0xff, 0xff, 0xff],
+      /: a match goes back to before the first byte; expected it not to$/,
+    ],
     ['xz', 60, [0, 1, 2, 3, 4, 5, 6, 7], /the LZMA2 data of a block cannot be decoded \(damaged\)/],
     ['xz', 7, [4], /at offset 0x509c: the CRC32 of the stream header is 0x[0-9a-f]+, and its bytes give/],
     ['lzo', 15, [9], /at offset 0x50a3: the method is 9; expected 1 to 3, LZO1X$/],
     ['lz4', 0, [3], /at offset 0x5094: the magic is 0x184c2103; expected 0x184c2102, a legacy frame$/],
     ['zstd', 4, [1], /at offset 0x5098: the frame needs a dictionary; expected none$/],
+    [
+      'zstd',
+      4,
+      [0, 0xa8],
+      /at offset 0x5099: the frame needs a window of 0x80000000 bytes; expected at most 0x7fe00000$/,
+    ],
   ];
   for (const [format, at, bytes, expected] of cases) {
     it(`${format}, changed at ${at}`, async ctx => {

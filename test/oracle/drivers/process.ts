@@ -17,7 +17,7 @@ export interface Command {
 }
 
 export const DISK = 'disk.img';
-export const OUTPUT = 'output';
+const OUTPUT = 'output';
 const MESSAGES = 'messages';
 
 /**

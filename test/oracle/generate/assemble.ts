@@ -41,7 +41,7 @@ export const register = (reg: number, rm: number): number => 0xc0 | (reg << 3) |
 export const movImmediate = (reg: number, value: number): number[] => [0xb8 | reg, ...dword(value)];
 export const pushImmediate = (value: number): number[] => [0x68, ...dword(value)];
 /** MOV Sreg, r16. */
-export const movToSegment = (segment: number, reg: number): number[] => [0x8e, register(segment, reg)];
+const movToSegment = (segment: number, reg: number): number[] => [0x8e, register(segment, reg)];
 /** Loads a segment register through EAX. */
 export const loadSegment = (segment: number, selector: number): number[] => [
   ...movImmediate(EAX, selector),
@@ -94,7 +94,6 @@ export const CODE_CONFORMING_READ = 0xf;
 /** System types: SDM vol. 3, table 3-2. */
 export const TSS16 = 0x1;
 export const TSS16_BUSY = 0x3;
-export const LDT_TYPE = 0x2;
 export const CALL_GATE16 = 0x4;
 export const TASK_GATE = 0x5;
 export const INTERRUPT_GATE16 = 0x6;

@@ -16,7 +16,6 @@ import {
   type MemoryWrite,
   type Oracle,
   type OracleCase,
-  SPARE,
   STACK_TOP,
 } from '../case.ts';
 import { descriptorBytes, gateBytes, interrupt, type RawDescriptor } from './assemble.ts';
@@ -206,15 +205,3 @@ export interface Family {
   readonly weight: number;
   readonly build: (draw: Draw) => OracleCase;
 }
-
-/** Addresses that a data access of any size may be about: inside a page, at its end, over it. */
-export const dataAddress = (draw: Draw): number =>
-  draw.pick([
-    DATA + 0x200,
-    DATA + 0x234,
-    DATA + 0xffc,
-    DATA + 0xfff,
-    DATA + 0x1000,
-    DATA + 0x1ff0,
-    SPARE + 0x10,
-  ]);

@@ -41,7 +41,7 @@ export function flatDescriptor(draw: Draw, ring: number, types: readonly number[
   };
 }
 
-export const ACCESSED_TYPES = [0x1, 0x3, 0x5, 0x7, 0x9, 0xb, 0xd, 0xf] as const;
+const ACCESSED_TYPES = [0x1, 0x3, 0x5, 0x7, 0x9, 0xb, 0xd, 0xf] as const;
 const ANY_TYPES = Array.from({ length: 16 }, (_, type) => type);
 
 /** Any descriptor at all, system types included. */

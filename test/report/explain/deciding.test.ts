@@ -34,6 +34,20 @@ it('names CR4.UMIP where it makes smsw fault', () => {
   expect(why.rule).toMatchObject({ id: 'smsw', when: 'CPL > 0, CR4.UMIP = 1', result: '#GP(0)' });
 });
 
+it('speaks of a gate’s DPL where one can refuse: outside ring 0', () => {
+  const int = (cpl: 0 | 1): string => {
+    const stop: Stop = {
+      kind: 'software-interrupt',
+      ...common('cd 21', { cpl }),
+      exception: GP0,
+      vector: 0x21,
+    };
+    return report(stop).why.text;
+  };
+  expect(int(1)).toContain('gate 0x21 of the IDT, whose DPL must be at least CPL');
+  expect(int(0)).toContain('gate 0x21 of the IDT, which must be there and present');
+});
+
 describe('virtual-8086 mode', () => {
   const vm86 = { eflags: VM86, cpl: 3 } as const;
 

@@ -1,7 +1,7 @@
 /** The report of an EntryState. What it has to say is worked out from the bytes of the state, and from the manuals. */
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import type { EntryState, StructureField } from '../../../emulator/entry-state.ts';
+import { ALL_BITS, type EntryState, type StructureField } from '../../../emulator/entry-state.ts';
 import { stateReport } from '../../../src/report/state/json.ts';
 import { stateText } from '../../../src/report/state/text.ts';
 import { vmlinux } from '../../boot-protocols/images.ts';
@@ -26,6 +26,7 @@ const withStructure = (entry: EntryState): EntryState => ({
 });
 
 const image = vmlinux();
+const ALL = '0xffffffff';
 const reportOf = (entry: EntryState) => stateReport(entry, image);
 
 describe('the report', () => {
@@ -39,10 +40,10 @@ describe('the report', () => {
   it('names the bits of EFLAGS and of the control registers', () => {
     // SDM vol. 1, figure 3-8: bit 9 IF, bits 13:12 IOPL, bit 17 VM. Bit 1 is always set.
     const { eflags, control } = reportOf(guestEntry({ code: 'f4', eflags: 0x23202, paging: 'pae' }));
-    expect(eflags).toEqual({ value: '0x00023202', set: ['IF', 'VM'], iopl: 3 });
+    expect(eflags).toEqual({ value: '0x00023202', set: ['IF', 'VM'], promised: ALL, iopl: 3 });
     // SDM vol. 3, 2.5: CR0.PE is bit 0, ET 4, PG 31; CR4.PAE is bit 5.
-    expect(control.cr0).toEqual({ value: '0x80000011', set: ['PE', 'ET', 'PG'] });
-    expect(control.cr4).toEqual({ value: '0x00000020', set: ['PAE'] });
+    expect(control.cr0).toEqual({ value: '0x80000011', set: ['PE', 'ET', 'PG'], promised: ALL });
+    expect(control.cr4).toEqual({ value: '0x00000020', set: ['PAE'], promised: ALL });
   });
 
   it('decodes descriptors, and knows the null selector', () => {
@@ -53,7 +54,7 @@ describe('the report', () => {
       type: 'code, readable, accessed',
       descriptor: { base: '0x00000000', limit: '0xffffffff', dpl: 1, kind: 'CS32' },
     });
-    expect(ldtr).toEqual({ selector: '0x0000' });
+    expect(ldtr).toEqual({ selector: '0x0000', promised: true, selectorPromised: true });
   });
 
   it.each([
@@ -127,6 +128,28 @@ describe('the text', () => {
     expect(text).toMatch(/^ {2}EAX {2}dead0000 {2}unspecified$/m);
     expect(text).toMatch(/^ {2}ESI {2}00009000 {2}promised$/m);
     expect(text).toMatch(/^ {2}EFL {2}00000202 {2}promised {5}IOPL 0, IF$/m);
+  });
+
+  it('says what a protocol promises of tables, selectors and bits', () => {
+    const state = guestEntry({ code: 'f4', eflags: 0x246 });
+    const promises = {
+      ...{ selectors: false, gdt: true, gdtr: false, idtr: false, ldtr: false, tr: true },
+      ...{ eflags: 0x3200, cr0: 0x80000001, cr2: 0, cr3: ALL_BITS, cr4: 0, efer: 0 },
+    };
+    const report = reportOf({ ...state, promises });
+    expect(report.gdtr).toMatchObject({ promised: false, descriptorsPromised: true });
+    expect(report.idtr.promised).toBe(false);
+    expect(report.ldtr).toMatchObject({ promised: false, selectorPromised: false });
+    expect(report.control.cr0.promised).toBe('0x80000001');
+    const text = stateText(report);
+    expect(text).toMatch(/^ {2}EFL {2}00000246 {2}in part {6}IOPL 0, PF ZF IF; promised IF=1 IOPL=0$/m);
+    expect(text).toMatch(/^ {2}CS {3}0008 .* hidden part {2}code/m);
+    expect(text).toMatch(/^ {2}LDT .* unspecified {2}null$/m);
+    expect(text).toMatch(/^ {2}TR .* hidden part /m);
+    expect(text).toMatch(/^ {2}GDT .* descriptors /m);
+    expect(text).toMatch(/^ {2}IDT .* unspecified {2}/m);
+    expect(text).toMatch(/^ {2}CR0 {3}00000011 {2}in part {6}PE ET; promised PE=1 PG=0$/m);
+    expect(text).toMatch(/^ {2}CR3 {3}00000000 {2}promised$/m);
   });
 
   it('has banks, holes between them and regions in address order', () => {

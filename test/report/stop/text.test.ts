@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { wrap } from '../../../src/report/lines.ts';
 import { stopReport } from '../../../src/report/stop/json.ts';
 import { textReport } from '../../../src/report/stop/text.ts';
-import { wrap } from '../../../src/report/wrap.ts';
 import { ALL_STOPS, context, STOPS } from '../../support/stops.ts';
 
 const cli = stopReport(STOPS['iopl-sensitive-instruction'], context);

@@ -1,58 +1,12 @@
 /** The checksums with which the containers guard what is in them. */
-
-/** CRC-32 of IEEE 802.3, reflected: 0xedb88320 is 0x04c11db7 with its bits turned round. */
-const CRC32_POLYNOMIAL = 0xedb88320;
-/** Bytes that one step takes in: one table for each. */
-const SLICES = 8;
-
-let tables: readonly Int32Array[] | undefined;
-
-function crc32Tables(): readonly Int32Array[] {
-  const first = new Int32Array(256);
-  for (let byte = 0; byte < 256; byte++) {
-    let value = byte;
-    for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ CRC32_POLYNOMIAL : value >>> 1;
-    first[byte] = value;
-  }
-  const all = [first];
-  for (let slice = 1; slice < SLICES; slice++) {
-    const before = all[slice - 1] ?? first;
-    all.push(before.map(value => (value >>> 8) ^ (first[value & 0xff] ?? 0)));
-  }
-  return all;
-}
+import * as zlib from 'node:zlib';
 
 /**
- * CRC-32 as gzip, xz and zip have it: initial value and final exclusive-or are 0xffffffff.
+ * CRC-32 as gzip, xz and zip have it, by the host's zlib: a browser build replaces it here.
  *
  * @param before the CRC-32 of what comes before `bytes`
  */
-export function crc32(bytes: Uint8Array, before = 0): number {
-  tables ??= crc32Tables();
-  const [t0, t1, t2, t3, t4, t5, t6, t7] = tables;
-  if (!(t0 && t1 && t2 && t3 && t4 && t5 && t6 && t7)) throw new Error('eight tables');
-  let crc = ~before;
-  let at = 0;
-  for (const end = bytes.length - (SLICES - 1); at < end; at += SLICES) {
-    const low =
-      crc ^
-      ((bytes[at] ?? 0) |
-        ((bytes[at + 1] ?? 0) << 8) |
-        ((bytes[at + 2] ?? 0) << 16) |
-        ((bytes[at + 3] ?? 0) << 24));
-    crc =
-      (t7[low & 0xff] ?? 0) ^
-      (t6[(low >>> 8) & 0xff] ?? 0) ^
-      (t5[(low >>> 16) & 0xff] ?? 0) ^
-      (t4[low >>> 24] ?? 0) ^
-      (t3[bytes[at + 4] ?? 0] ?? 0) ^
-      (t2[bytes[at + 5] ?? 0] ?? 0) ^
-      (t1[bytes[at + 6] ?? 0] ?? 0) ^
-      (t0[bytes[at + 7] ?? 0] ?? 0);
-  }
-  for (; at < bytes.length; at++) crc = (crc >>> 8) ^ (t0[(crc ^ (bytes[at] ?? 0)) & 0xff] ?? 0);
-  return ~crc >>> 0;
-}
+export const crc32 = (bytes: Uint8Array, before = 0): number => zlib.crc32(bytes, before);
 
 /** Adler-32 (RFC 1950 section 9): lzop guards its blocks with it. */
 export function adler32(bytes: Uint8Array): number {

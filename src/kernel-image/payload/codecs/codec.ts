@@ -7,6 +7,8 @@ export interface CodecInput {
   readonly size: number;
   /** Says how many bytes are made, lets other work run, and throws when the user has had enough. */
   readonly made: (bytes: number) => Promise<void>;
+  /** The same inside a decoder that cannot wait: other work does not run. */
+  readonly making: (bytes: number) => void;
 }
 
 export type Codec = (input: CodecInput) => Promise<Uint8Array>;

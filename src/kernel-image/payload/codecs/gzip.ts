@@ -1,10 +1,11 @@
 /** gzip (RFC 1952), as `gzip -n -9` writes it: the deflate data by fflate, the header and the checks here. */
-import { Inflate } from 'fflate';
 import { hex, hexBytes, u16, u32 } from '../../bytes.ts';
 import { crc32 } from './checksums.ts';
 import { type CodecInput, CorruptData, TooBig, truncated } from './codec.ts';
+import { inflate } from './inflate.ts';
 
-const HEADER = 10;
+/** Without the optional fields. */
+export const GZIP_HEADER = 10;
 /** CRC-32 and size of what was packed. */
 export const GZIP_TRAILER = 8;
 const DEFLATE = 8;
@@ -14,32 +15,25 @@ const FLAG_EXTRA = 0x04;
 const FLAG_NAME = 0x08;
 const FLAG_COMMENT = 0x10;
 
-/** One piece gives at most 1032 times as much. */
-const PIECE_IN = 1 << 16;
-
 export async function decodeGzip({ bytes, size, made }: CodecInput): Promise<Uint8Array> {
-  const start = readHeader(bytes);
+  const start = gzipDataOffset(bytes);
   const end = bytes.length - GZIP_TRAILER;
   if (start > end) throw truncated(bytes.length, 'the header');
 
   const out = new Uint8Array(size);
   let length = 0;
   let crc = 0;
-  const inflate = new Inflate(piece => {
-    if (length + piece.length > size) throw new TooBig();
-    out.set(piece, length);
-    length += piece.length;
-    crc = crc32(piece, crc);
-  });
-  for (let at = start; at < end || at === start; at += PIECE_IN) {
-    const next = Math.min(at + PIECE_IN, end);
-    try {
-      inflate.push(bytes.subarray(at, next), next === end);
-    } catch (error) {
-      if (error instanceof TooBig) throw error;
-      throw new CorruptData(at, `${reason(error)}; expected deflate data`);
+  try {
+    for (const piece of inflate(bytes.subarray(start, end))) {
+      if (length + piece.length > size) throw new TooBig();
+      out.set(piece, length);
+      length += piece.length;
+      crc = crc32(piece, crc);
+      await made(length);
     }
-    await made(length);
+  } catch (error) {
+    if (error instanceof CorruptData) throw new CorruptData(start + error.at, error.message);
+    throw error;
   }
   if (length !== size) {
     throw new CorruptData(end, `the deflate data ends after ${length} bytes; expected the ${size} of ISIZE`);
@@ -53,16 +47,17 @@ export async function decodeGzip({ bytes, size, made }: CodecInput): Promise<Uin
   return out;
 }
 
-const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-/** @returns where the deflate data starts */
-function readHeader(bytes: Uint8Array): number {
-  if (bytes.length < HEADER) throw truncated(bytes.length, 'the header');
+/**
+ * @returns where the deflate data starts
+ * @throws CorruptData
+ */
+export function gzipDataOffset(bytes: Uint8Array): number {
+  if (bytes.length < GZIP_HEADER) throw truncated(bytes.length, 'the header');
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b || bytes[2] !== DEFLATE) {
     throw new CorruptData(0, `the magic and method are ${hexBytes(bytes.subarray(0, 3))}; expected 1f 8b 08`);
   }
   const flags = bytes[3] ?? 0;
-  let at = HEADER;
+  let at = GZIP_HEADER;
   if (flags & FLAG_EXTRA) at += 2 + u16(bytes, at);
   for (const flag of [FLAG_NAME, FLAG_COMMENT]) {
     if ((flags & flag) === 0) continue;

@@ -10,6 +10,8 @@ import { type CodecInput, CorruptData, TooBig, truncated } from './codec.ts';
 const MAGIC = 0xfd2fb528;
 const WORD = 4;
 const BLOCK_HEADER = 3;
+/** fzstd's; more than `zstd --long=30` asks for. */
+const LARGEST_WINDOW = 0x7fe0_0000;
 const BLOCK_RLE = 1;
 const BLOCK_RESERVED = 3;
 
@@ -66,6 +68,15 @@ function readFrameHeader(bytes: Uint8Array): FrameHeader {
   const singleSegment = (descriptor >>> 5) & 1;
   const dictionary = descriptor & 3;
   if (dictionary !== 0) throw new CorruptData(WORD, 'the frame needs a dictionary; expected none');
+  if (!singleSegment) {
+    const window = windowSize(bytes[WORD + 1] ?? 0);
+    if (window > LARGEST_WINDOW) {
+      throw new CorruptData(
+        WORD + 1,
+        `the frame needs a window of ${hex(window)} bytes; expected at most ${hex(LARGEST_WINDOW)}`,
+      );
+    }
+  }
   const sizeField = descriptor >>> 6;
   const sizeBytes = sizeField === 0 ? singleSegment : 1 << sizeField;
   const at = WORD + 1 + (singleSegment ? 0 : 1);
@@ -76,6 +87,12 @@ function readFrameHeader(bytes: Uint8Array): FrameHeader {
     contentSize: sizeBytes === 0 ? undefined : contentSize(bytes, at, sizeBytes),
     hasChecksum: (descriptor & 4) !== 0,
   };
+}
+
+/** RFC 8878 section 3.1.1.1.2: five bits of exponent, three of mantissa. */
+function windowSize(descriptor: number): number {
+  const base = 2 ** (10 + (descriptor >>> 3));
+  return base + (base / 8) * (descriptor & 7);
 }
 
 function contentSize(bytes: Uint8Array, at: number, size: number): bigint {
