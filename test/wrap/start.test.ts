@@ -1,7 +1,7 @@
 /** A wrapped kernel is started as it would be without the stub: what is handed on, where it lies, what the stub touches. */
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { PROTOCOLS } from '../../boot-protocols/index.ts';
+import { findProtocol, PROTOCOLS } from '../../boot-protocols/index.ts';
 import type { BootOptions } from '../../boot-protocols/protocol.ts';
 import { Machine } from '../../emulator/machine.ts';
 import type { Stop } from '../../emulator/stop.ts';
@@ -219,16 +219,19 @@ describeEachEngine('a wrapped kernel', engine => {
     expect(starters).toEqual(expect.arrayContaining(['pc', 'lguest', 'contract']));
   });
 
-  it('of images/xen-hello starts under xen by its notes as it does without the stub', async () => {
-    const xen = PROTOCOLS.find(protocol => protocol.name === 'xen');
-    const plain = readKernelImage(built('xen-hello'), { name: 'xen-hello' });
-    const image = bzImage(await wrapKernel(built('xen-hello'), { mungeMagic: true, notes: 'keep' }));
+  it.each([
+    ['xen', 'xen-hello'],
+    ['xen-supervisor', 'xen-ring0'],
+    ['pvh', 'pvh-hello'],
+  ])('starts under %s by the notes of images/%s as it does without the stub', async (as, name) => {
+    const protocol = findProtocol(as);
+    const plain = readKernelImage(built(name), { name });
+    const image = bzImage(await wrapKernel(built(name), { mungeMagic: true, notes: 'keep' }));
     expect(image.notes.map(({ owner, type, description }) => ({ owner, type, description }))).toEqual(
       plain.notes.map(({ owner, type, description }) => ({ owner, type, description })),
     );
     const stopOf = (kernel: KernelImage): Stop => {
-      if (xen === undefined) throw new Error('xen');
-      const machine = Machine.open(library, xen.entryState(kernel, {}));
+      const machine = Machine.open(library, protocol.entryState(kernel, {}));
       try {
         return machine.run();
       } finally {
